@@ -1,0 +1,2 @@
+//! The `hvpci` command.
+fn main() {}

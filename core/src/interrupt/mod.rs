@@ -1,0 +1,1 @@
+//! MSI/MSI-X creation, deletion, retarget arguments, multi-MSI groups.

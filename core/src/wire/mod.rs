@@ -1,0 +1,7 @@
+//! Bytes <-> messages.
+
+mod description;
+mod version;
+
+pub use description::{FunctionDescription, ProbedBars};
+pub use version::Version;
