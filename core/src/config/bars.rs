@@ -29,6 +29,9 @@ pub struct Bar {
 }
 
 impl Bar {
+    /// The least a BAR takes from a window, and the unit of all placement: one page.
+    pub const MIN_FOOTPRINT: u64 = PAGE;
+
     /// Bytes of MMIO space the BAR takes from a window: its size rounded up to a page, which it also must be aligned to.
     pub const fn footprint(&self) -> u64 {
         if self.size < PAGE { PAGE } else { self.size }
