@@ -218,7 +218,9 @@ proptest! {
         if small {
             // Small slots and counts, so that the entries are reached.
             for at in [5, 6, 7, 10, 11, 13, 14, 15, 129, 130, 131] {
-                bytes.get_mut(at).map(|byte| *byte = 0);
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = 0;
+                }
             }
         }
         parse_everything(&bytes, 128);

@@ -45,3 +45,11 @@ fn encoded(encode: impl Fn(&mut [u8]) -> Result<usize, EncodeError>) -> Vec<u8> 
 fn slot() -> Slot {
     Slot::from_wire(0x43).unwrap()
 }
+
+/// Kernel stacks are small and messages are passed by value.
+#[test]
+fn messages_are_small() {
+    assert!(size_of::<GuestMessage<'_>>() <= 192, "{}", size_of::<GuestMessage<'_>>());
+    assert!(size_of::<HostMessage<'_>>() <= 32, "{}", size_of::<HostMessage<'_>>());
+    assert!(size_of::<ResourcesAssignedReply<'_>>() <= 192, "{}", size_of::<ResourcesAssignedReply<'_>>());
+}
