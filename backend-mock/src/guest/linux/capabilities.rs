@@ -44,7 +44,8 @@ impl Function {
         let mut offset = EXTENDED;
         for _ in 0..LONGEST_EXTENDED_LIST {
             let header = access.dword(offset).await;
-            if header == 0 {
+            // All ones: the function is gone. Older kernels follow that to the end of the longest list.
+            if header == 0 || header == u32::MAX {
                 return None;
             }
             if header & 0xFFFF == u32::from(wanted) {

@@ -4,6 +4,11 @@
 //! Each method makes the config accesses of the kernel function its documentation names, in order. The sequences are
 //! checked, access by access, against recordings of 6.1 and 6.12 (`tests/recording.rs`) and against the measured
 //! sequences of `reference/linux-kernel.md` section 3 (`tests/facts.rs`).
+//!
+//! Modelled reads: all of the standard header, every walk of the capability lists, and the bodies of the PCIe, power
+//! management, MSI and MSI-X capabilities as far as the scan and the steps below read them. Not modelled: bodies of
+//! other capabilities (AER, VC, ATS, SR-IOV, VPD, ...), vendor-id reads of other slots by a bus scan, quirks of single
+//! devices, and reads of config space by user space.
 
 mod capabilities;
 mod msix;
