@@ -2,5 +2,6 @@
 #![cfg_attr(not(feature = "cli"), no_std)]
 extern crate alloc;
 
+pub mod guest;
 #[cfg(feature = "cli")]
 pub mod sim;
