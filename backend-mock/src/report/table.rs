@@ -28,6 +28,7 @@ impl TimeUnit {
             t if t >= 10.0 => TimeUnit { factor: 1.0, decimals: 1, name: "s" },
             t if t >= 1.0 => TimeUnit { factor: 1.0, decimals: 2, name: "s" },
             t if t >= 0.1 => TimeUnit { factor: 1e3, decimals: 0, name: "ms" },
+            t if t >= 0.01 => TimeUnit { factor: 1e3, decimals: 1, name: "ms" },
             _ => TimeUnit { factor: 1e3, decimals: 2, name: "ms" },
         }
     }

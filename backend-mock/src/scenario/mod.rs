@@ -6,6 +6,7 @@
 mod bar;
 mod device;
 mod diagnostic;
+mod input;
 mod limits;
 mod overrides;
 mod pair;
@@ -13,13 +14,15 @@ mod parse;
 pub mod presets;
 mod reader;
 mod size;
+mod summary;
 
 use core::time::Duration;
-use std::io::{self, Read};
 
 use hvpci_core::wire::Version;
 
 pub use bar::{BarError, BarSpec};
+pub(crate) use input::read_text;
+
 pub use device::{DeviceKind, Identity};
 pub use diagnostic::{Diagnostic, Place};
 pub use limits::{HIGH_MMIO, LOW_MMIO, MAX_FUNCTIONS, MAX_PER_BUS};
@@ -157,7 +160,8 @@ impl Scenario {
         if let Some(text) = presets::text(name_or_path) {
             return Scenario::parse(&format!("{name_or_path} (preset)"), text);
         }
-        let text = read_file(name_or_path)?;
+        let help = format!("a scenario is a small TOML file, or one of the presets {}", presets::NAMES.join(", "));
+        let text = read_text(name_or_path, MAX_FILE, &help)?;
         Scenario::parse(name_or_path, &text)
     }
 
@@ -168,27 +172,6 @@ impl Scenario {
     pub fn apply(&mut self, overrides: &Overrides) -> Result<(), Diagnostic> {
         overrides::apply(self, overrides)
     }
-}
-
-fn read_file(path: &str) -> Result<String, Diagnostic> {
-    let presets = presets::NAMES.join(", ");
-    let mut bytes = Vec::new();
-    // Bounded by reading, not by asking for the length: the path may name a pipe or a device.
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
-    read.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Diagnostic::new(format!("{path}: no such file, and no preset of that name"))
-            .help(format!("the presets are {presets}; anything else is the path of a TOML file")),
-        _ => Diagnostic::new(format!("{path}: {error}")).help("a scenario is a TOML file, or one of the presets"),
-    })?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Diagnostic::new(format!("{path}: too large for a scenario"))
-            .help(format!("a scenario is a small TOML file, at most {}", format_size(MAX_FILE))));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        Diagnostic::new("not UTF-8 text").at(path, &text, good..good).help("a scenario is a TOML file in UTF-8")
-    })
 }
 
 #[cfg(test)]

@@ -46,8 +46,7 @@ impl Canvas {
 
     pub(super) fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, ink: Ink) {
         let from = (units(x), units(y));
-        // The backend's rectangles include their last unit.
-        let to = ((units(x + width) - 1).max(from.0), (units(y + height) - 1).max(from.1));
+        let to = (units(x + width).max(from.0 + 1), units(y + height).max(from.1 + 1));
         self.marks.push(Mark::Rect { from, to, ink });
     }
 
@@ -71,10 +70,15 @@ impl Canvas {
         }
         // The backend's own first tag says pixels where these are units; ours also carries title, style and card.
         let marks = drawn.split_once(">\n").map_or("", |(_, marks)| marks);
+        // Said once for all, or the default: a third of the size.
+        let mut marks = marks.to_string();
+        for repeated in [" font-family=\"sans-serif\"", " opacity=\"1\"", " stroke=\"none\""] {
+            marks = marks.replace(repeated, "");
+        }
         let (card, border) = (Ink::Card.hex(), Ink::Border.hex());
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-             viewBox=\"0 0 {unit_width} {unit_height}\" role=\"img\">\n<title>{}</title>\n<style>{}</style>\n\
+             viewBox=\"0 0 {unit_width} {unit_height}\" role=\"img\" font-family=\"{FONTS}\">\n<title>{}</title>\n<style>{}</style>\n\
              <rect x=\"4\" y=\"4\" width=\"{}\" height=\"{}\" rx=\"80\" fill=\"{card}\" stroke=\"{border}\" \
              stroke-width=\"8\"/>\n{marks}",
             escape(title),
@@ -98,7 +102,7 @@ impl Mark {
                     Anchor::Right => HPos::Right,
                 };
                 // plotters divides by 1.24 to turn its notion of size into SVG's.
-                let font = (FONTS, size * UNITS * 1.24).into_font();
+                let font = ("sans-serif", size * UNITS * 1.24).into_font();
                 let font = if *bold { font.style(FontStyle::Bold) } else { font };
                 let colour = ink.colour();
                 let style = TextStyle::from(font).color(&colour).pos(Pos::new(horizontal, VPos::Center));
