@@ -21,7 +21,7 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  hvpci boot                                   the VM with 14 GPUs, every guest and policy worth comparing
+  hvpci boot                                   14 GPUs, every guest and policy worth comparing
   hvpci boot --plot boot.svg                   the same, with a picture
   hvpci boot nvme-8 --guest linux-6.12         another preset, one guest
   hvpci boot my-vm.toml --json                 your own VM, for a program to read
@@ -43,7 +43,7 @@ pub(super) enum Command {
 
 const BOOT_EXAMPLES: &str = "\
 Examples:
-  hvpci boot                                        14 GPUs of 128 GiB, a host that maps one at a time
+  hvpci boot                                        14 GPUs of 128 GiB, mapped one at a time
   hvpci boot --functions 4 --bar 64G                a smaller VM
   hvpci boot --host-parallel 14 --policy prefetch   a host that maps 14 at once
   hvpci boot --guest linux-6.12 --plot boot.svg --trace boot.json
@@ -53,7 +53,7 @@ Examples:
 
 const BOOT_HELP: &str = "\
 Examples:
-  hvpci boot                                        14 GPUs of 128 GiB, a host that maps one at a time
+  hvpci boot                                        14 GPUs of 128 GiB, mapped one at a time
   hvpci boot --functions 4 --bar 64G                a smaller VM
   hvpci boot --host-parallel 14 --policy prefetch   a host that maps 14 at once
   hvpci boot --guest linux-6.12 --plot boot.svg --trace boot.json

@@ -32,6 +32,12 @@ struct Function {
     done: bool,
 }
 
+impl Function {
+    fn maps(&self) -> String {
+        format!("{} map{}", self.maps, if self.maps == 1 { "" } else { "s" })
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.progress_chars("█▉▊▋▌▍▎▏ ")
@@ -66,8 +72,8 @@ impl Realtime {
         for bar in self.functions.iter().filter_map(|function| function.bar.as_ref()) {
             bar.abandon();
         }
-        if let Some(bars) = &self.bars {
-            drop(bars.println(""));
+        if self.bars.is_some() {
+            complain("\n\n");
         }
     }
 
@@ -133,9 +139,9 @@ impl Observer for Realtime {
                 function.done = true;
                 if let Some(bar) = &function.bar {
                     bar.set_position(FULL);
-                    bar.set_message(format!("ready after {seconds:.1} s, {} maps", function.maps));
+                    bar.set_message(format!("ready after {seconds:.1} s, {}", function.maps()));
                 }
-                format!("ready, {} maps", function.maps)
+                format!("ready, {}", function.maps())
             }
             EventKind::Failed => {
                 function.step = None;
