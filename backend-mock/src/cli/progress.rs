@@ -29,7 +29,6 @@ struct Function {
     maps: u32,
     /// The running step: what, since when and for how long.
     step: Option<(SpanKind, Time, Duration)>,
-    done: bool,
 }
 
 impl Function {
@@ -61,7 +60,7 @@ impl Realtime {
                     bar.set_message("offered");
                     bar
                 });
-                Function { name, bar, maps: 0, step: None, done: false }
+                Function { name, bar, maps: 0, step: None }
             })
             .collect();
         Realtime { started: Instant::now(), functions, bars }
@@ -136,7 +135,6 @@ impl Observer for Realtime {
             }
             EventKind::Ready => {
                 function.step = None;
-                function.done = true;
                 if let Some(bar) = &function.bar {
                     bar.set_position(FULL);
                     bar.set_message(format!("ready after {seconds:.1} s, {}", function.maps()));
@@ -181,11 +179,11 @@ mod tests {
         event(0, EventKind::Started(SpanKind::Map, Duration::from_secs(1)));
         event(0, EventKind::Ended(SpanKind::Scan));
         event(7, EventKind::Ready);
-        assert!(watch.functions[0].step.is_some() && !watch.functions[0].done);
+        assert!(watch.functions[0].step.is_some());
         let mut event = |function, kind| watch.event(&Event { at: Time::ZERO, function, kind });
         event(0, EventKind::Ended(SpanKind::Map));
         event(0, EventKind::Ready);
-        assert_eq!((watch.functions[0].maps, watch.functions[0].done), (1, true));
+        assert_eq!((watch.functions[0].maps, watch.functions[0].step), (1, None));
         watch.finish();
     }
 }

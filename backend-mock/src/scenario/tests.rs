@@ -201,3 +201,29 @@ fn files_that_cannot_be_read() {
     let shown = Scenario::load(".").unwrap_err().to_string();
     assert!(shown.starts_with("error: .: "), "{shown}");
 }
+
+proptest::proptest! {
+    /// Whatever stands in a file, it is a scenario or one screen of error.
+    #[test]
+    fn no_text_panics(text in "\\PC{0,80}") {
+        if let Err(error) = Scenario::parse("vm.toml", &text) {
+            proptest::prop_assert!(error.to_string().lines().count() <= 12);
+        }
+    }
+
+    /// Presets with a piece replaced come much further into the reader.
+    #[test]
+    fn no_damaged_preset_panics(at in 0..900usize, gone in 0..40usize, put in "[-=\\[\\]\"{}a-z0-9.\n é]{0,8}", which in 0..3usize) {
+        let text: Vec<char> = presets::text(presets::NAMES[which]).unwrap().chars().collect();
+        let at = at.min(text.len());
+        let after = (at + gone).min(text.len());
+        let damaged: String = text[..at].iter().copied().chain(put.chars()).chain(text[after..].iter().copied()).collect();
+        match Scenario::parse("vm.toml", &damaged) {
+            Ok(scenario) => {
+                proptest::prop_assert!((1..=MAX_FUNCTIONS).contains(&scenario.functions()));
+                proptest::prop_assert!(scenario.buses().iter().all(|bus| (1..=MAX_PER_BUS).contains(&bus.functions)));
+            }
+            Err(error) => proptest::prop_assert!(error.place.is_some(), "{}", error),
+        }
+    }
+}
