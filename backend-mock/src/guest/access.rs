@@ -20,6 +20,12 @@ pub trait ConfigAccess {
     async fn delay(&mut self, duration: Duration) {
         let _ = duration;
     }
+
+    /// A function driver is bound to the function (`true`, before its probe) or has let go of it (`false`): what the
+    /// kernel's driver model knows and config space does not show.
+    fn driver_bound(&mut self, bound: bool) {
+        let _ = bound;
+    }
 }
 
 /// A device power state of a message guest.

@@ -3,16 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-/// How a guest tells the host where the BARs are and when they decode (`reference/protocol.md` section 6).
-///
-/// Mirrors the core's notion of the two styles for code that only models guests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum GuestStyle {
-    /// By config space: Linux.
-    ConfigSpace,
-    /// By messages: Windows.
-    Messages,
-}
+pub use hvpci_core::decode::GuestStyle;
 
 /// A guest kernel whose PCI core is modelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -54,11 +54,13 @@ pub async fn boot_function<A: ConfigAccess + PowerAccess>(
             }
             function.assign(access, addresses).await?;
             function.bus_add(access).await;
+            access.driver_bound(true);
             function.probe(access).await?;
             Ok(Guest::Linux(function))
         }
         GuestStyle::Messages => {
             let mut function = windows::Function::enumerate(access, layout).await?;
+            access.driver_bound(true);
             function.start(access).await?;
             Ok(Guest::Windows(function))
         }
@@ -82,11 +84,16 @@ impl Guest {
     pub async fn remove<A: ConfigAccess + PowerAccess>(self, access: &mut A) -> Result<(), GuestError> {
         match self {
             Guest::Linux(mut function) => {
-                function.unbind(access).await?;
+                let unbound = function.unbind(access).await;
+                access.driver_bound(false);
                 function.remove();
-                Ok(())
+                unbound
             }
-            Guest::Windows(mut function) => function.stop(access).await,
+            Guest::Windows(mut function) => {
+                let stopped = function.stop(access).await;
+                access.driver_bound(false);
+                stopped
+            }
         }
     }
 
