@@ -7,3 +7,12 @@ pub use bars::{Bar, BarDefect, BarDefects, BarLayout};
 /// The config half of one bus.
 #[derive(Debug)]
 pub struct ConfigSpace {}
+
+/// Whether the host may still be spoken to about a function that is being detached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// It may.
+    Host,
+    /// The device is gone.
+    Gone,
+}

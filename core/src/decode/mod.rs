@@ -2,6 +2,8 @@
 
 mod ledger;
 mod policy;
+mod style;
 
 pub use ledger::Ledger;
 pub use policy::{ParsePolicyError, Policy};
+pub use style::GuestStyle;
