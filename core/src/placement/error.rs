@@ -85,7 +85,7 @@ pub enum RestoreDefect {
 /// Why a window was not taken into the pool, or not let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum WindowError {
-    /// Empty, not page-aligned, or not inside the aperture it claims.
+    /// Empty, not page-aligned, at address 0, or not inside the aperture it claims.
     #[error("the window at {:#x} of {} is empty, not page-aligned, or not inside the {}", .0.base, Bytes(.0.size), .0.aperture)]
     Malformed(Window),
     /// It overlaps a window that is in the pool.

@@ -80,7 +80,8 @@ impl Pool {
     pub fn add_window(&mut self, window: Window) -> Result<(), WindowError> {
         let end = window.base.checked_add(window.size).ok_or(WindowError::Malformed(window))?;
         let whole_pages = window.base.is_multiple_of(PAGE) && window.size.is_multiple_of(PAGE) && window.size != 0;
-        if !whole_pages || window.base < window.aperture.start() || end > window.aperture.end() {
+        // Address 0 is what an unset BAR holds: no BAR is ever placed there.
+        if !whole_pages || window.base == 0 || window.base < window.aperture.start() || end > window.aperture.end() {
             return Err(WindowError::Malformed(window));
         }
         if self.windows.iter().any(|w| w.base < end && window.base < w.end()) {
