@@ -1,10 +1,10 @@
 //! What the engine asks of the platform.
 
+use crate::Slot;
 use crate::backend::{PlatformError, RemovalReason};
 use crate::config::Reach;
 use crate::placement::{Window, WindowNeed};
-use crate::interrupt::MsiEntry;
-use crate::Slot;
+use crate::wire::MsiEntry;
 
 use super::InterruptHandle;
 

@@ -76,14 +76,6 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The work of an entry that was sent and not answered.
-    pub fn awaited(&self) -> Option<&Work> {
-        match &self.body {
-            Body::Ask(work) if self.sent => Some(work),
-            _ => None,
-        }
-    }
-
     pub fn work(&self) -> Option<&Work> {
         match &self.body {
             Body::Ask(work) => Some(work),

@@ -1,10 +1,10 @@
 //! What the engine tells the platform.
 
+use crate::Slot;
+use crate::backend::PlatformError;
 use crate::config::BarDefect;
 use crate::placement::{PlacementError, WindowError};
-use crate::backend::PlatformError;
 use crate::wire::{FunctionDescription, Status, Version};
-use crate::Slot;
 
 use super::{BusError, InterruptHandle};
 

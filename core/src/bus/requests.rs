@@ -3,8 +3,8 @@
 use arrayvec::ArrayVec;
 
 use crate::Slot;
-use crate::interrupt::{InterruptError, InterruptRequest, MsiEntry};
-use crate::wire::{MmioDescriptor, PowerState, Status, Version};
+use crate::interrupt::{InterruptError, InterruptRequest};
+use crate::wire::{MmioDescriptor, MsiEntry, PowerState, Status, Version};
 
 /// The longest config block (`reference/protocol.md` section 5).
 pub const MAX_BLOCK: usize = 128;
