@@ -123,7 +123,7 @@ fn hosts_and_pairs_are_checked() {
     assert_error(&format!("{group}[host]\nversions = []"), &["accepts no version"]);
     assert_error(
         &format!("compare = [\"linux-9+eager\"]\n{group}"),
-        &["vm.toml:1:12", "unknown guest `linux-9`", "linux-5.18, linux-batched, linux-6.1, linux-6.12, windows"],
+        &["vm.toml:1:12", "unknown guest `linux-9`", "linux-5.18, linux-6.1, linux-6.12, linux-batched, windows"],
     );
     assert_error(
         &format!("compare = [\"windows+lazy\"]\n{group}"),

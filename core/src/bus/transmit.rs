@@ -1,0 +1,241 @@
+//! Packets to the host.
+
+use crate::backend::{PacketPort, SendError};
+use crate::config::BarLayout;
+use crate::decode::GuestStyle;
+use crate::wire::{
+    DeliveryMode, GUEST_MESSAGE_BUFFER, GuestMessage, MmioDescriptor, MsiResources, PowerState, Version, VpSet,
+};
+use crate::{Slot, Time};
+
+use super::child::{Notice, Prefetch};
+use super::interrupts::Live;
+use super::outstanding::{Waiter, Work};
+use super::status::count;
+use super::{Bus, BusError, Request, Transmit};
+
+/// What is next in line.
+enum Due {
+    Entry(u64),
+    Delete(usize, Slot, crate::wire::MsiEntry),
+    Release(Slot),
+    EjectComplete(Slot),
+}
+
+impl Bus {
+    /// Sends all that is due. Any context; allocates nothing. What a full ring does not take stays in line: call again
+    /// when the host has made room.
+    ///
+    /// Requests go in the order in which they came, the engine's among those of callers; then what needs no answer:
+    /// DELETE_INTERRUPT, RESOURCES_RELEASED (the highest slot first), EJECTION_COMPLETE.
+    pub fn transmit(&mut self, now: Time, port: &mut dyn PacketPort) {
+        // The loop ends: each turn sends a packet out of tables that only this loop's steps refill, a fixed number of
+        // times per answer of the host.
+        loop {
+            self.advance(false);
+            if !self.can_send() {
+                return;
+            }
+            let Some(due) = self.next_due() else { return };
+            if !self.send(now, port, &due) {
+                return;
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Due> {
+        if let Some(entry) = self.table.first_unsent() {
+            return Some(Due::Entry(entry.id));
+        }
+        if let Some((at, slot, entry)) = self.dying_interrupt() {
+            return Some(Due::Delete(at, slot, entry));
+        }
+        let slot_where = |notice: fn(&super::child::Child) -> Notice| {
+            self.children.iter().rev().find(|c| notice(c) == Notice::Due).map(|c| c.description.slot)
+        };
+        slot_where(|c| c.released)
+            .map(Due::Release)
+            .or_else(|| slot_where(|c| c.eject_complete).map(Due::EjectComplete))
+    }
+
+    /// Sends one packet; `false` when the ring took nothing.
+    fn send(&mut self, now: Time, port: &mut dyn PacketPort, due: &Due) -> bool {
+        let mut buf = [0u8; GUEST_MESSAGE_BUFFER];
+        let Some((length, slot)) = self.encode(due, &mut buf) else {
+            // What cannot be put into bytes was checked when it was submitted; dropping it keeps the line moving.
+            self.drop_unsendable(due);
+            return true;
+        };
+        let transmit = match due {
+            Due::Entry(id) => self.start_clock(now, *id),
+            _ => Transmit { transaction_id: 0, wants_completion: false },
+        };
+        match port.send(&transmit, buf.get(..length).unwrap_or_default()) {
+            Ok(()) => {
+                count(&mut self.counters.sent);
+                self.count_message(slot);
+                self.sent(due);
+                true
+            }
+            Err(SendError::Busy) => {
+                count(&mut self.counters.ring_full);
+                false
+            }
+            Err(SendError::Closed) => {
+                self.mute = true;
+                self.fail(BusError::ChannelClosed);
+                false
+            }
+        }
+    }
+
+    /// The first attempt to send a request starts its deadline.
+    fn start_clock(&mut self, now: Time, id: u64) -> Transmit {
+        let deadlines = self.options.deadlines;
+        let Some(entry) = self.table.get_mut(id) else {
+            return Transmit { transaction_id: 0, wants_completion: false };
+        };
+        let wait = match entry.work() {
+            Some(Work::QueryRelations) => {
+                // The answer is a message of its own.
+                self.listed.deadline.get_or_insert(now.after(deadlines.relations));
+                return Transmit { transaction_id: 0, wants_completion: false };
+            }
+            Some(Work::D0Exit) => deadlines.d0_exit,
+            _ => deadlines.request,
+        };
+        entry.deadline.get_or_insert(now.after(wait));
+        Transmit { transaction_id: id, wants_completion: true }
+    }
+
+    fn sent(&mut self, due: &Due) {
+        match *due {
+            Due::Entry(id) => {
+                let Some(entry) = self.table.get_mut(id) else { return };
+                entry.sent = true;
+                let prefetch = match entry.work() {
+                    Some(Work::Prefetch(slot)) => Some(*slot),
+                    _ => None,
+                };
+                if matches!(entry.work(), Some(Work::QueryRelations)) {
+                    self.table.remove(id);
+                }
+                if let Some(child) = prefetch.and_then(|slot| self.child_mut(slot)) {
+                    child.prefetch = Prefetch::Running;
+                }
+            }
+            Due::Delete(at, ..) => {
+                self.interrupts.remove(at);
+            }
+            Due::Release(slot) => {
+                if let Some(child) = self.child_mut(slot) {
+                    child.released = Notice::Sent;
+                }
+            }
+            Due::EjectComplete(slot) => {
+                if let Some(child) = self.child_mut(slot) {
+                    child.eject_complete = Notice::Sent;
+                }
+            }
+        }
+    }
+
+    fn drop_unsendable(&mut self, due: &Due) {
+        match *due {
+            Due::Entry(id) => match self.table.get_mut(id) {
+                Some(entry) if entry.waiter == Waiter::Caller => {
+                    entry.body = super::outstanding::Body::Answer(Err(super::RequestError::Closed));
+                }
+                _ => {
+                    self.table.remove(id);
+                }
+            },
+            Due::Delete(at, ..) if self.interrupts.get(at).is_some_and(|r| r.live == Live::Dying) => {
+                self.interrupts.remove(at);
+            }
+            _ => self.sent(due),
+        }
+    }
+
+    /// Writes the packet; gives its length and the function it is about.
+    fn encode(&self, due: &Due, buf: &mut [u8]) -> Option<(usize, Option<Slot>)> {
+        match *due {
+            Due::Entry(id) => {
+                let work = self.table.iter().find(|entry| entry.id == id)?.work()?;
+                Some((self.encode_work(work, buf)?, work.slot()))
+            }
+            Due::Delete(_, slot, entry) => put(&GuestMessage::DeleteInterrupt { slot, entry }, buf, slot),
+            Due::Release(slot) => put(&GuestMessage::ResourcesReleased { slot }, buf, slot),
+            Due::EjectComplete(slot) => put(&GuestMessage::EjectionComplete { slot }, buf, slot),
+        }
+    }
+
+    fn encode_work(&self, work: &Work, buf: &mut [u8]) -> Option<usize> {
+        match work {
+            Work::QueryVersion(version) => GuestMessage::QueryProtocolVersion { version: *version }.encode(buf).ok(),
+            Work::QueryRelations => GuestMessage::QueryBusRelations.encode(buf).ok(),
+            Work::D0Entry => GuestMessage::D0Entry { window: self.config_window? }.encode(buf).ok(),
+            Work::D0Exit => GuestMessage::D0Exit.encode(buf).ok(),
+            Work::Requirements(slot) => GuestMessage::QueryResourceRequirements { slot: *slot }.encode(buf).ok(),
+            Work::Assign(slot) => self.encode_assign(*slot, &self.pool.addresses(*slot), buf),
+            Work::Prefetch(slot) => encode_power(*slot, PowerState::D0, buf),
+            Work::Recreate(_, request) => self.encode_create(request, buf),
+            Work::User(request) => self.encode_request(request, buf),
+        }
+    }
+
+    fn encode_request(&self, request: &Request, buf: &mut [u8]) -> Option<usize> {
+        let message = match request {
+            Request::CreateInterrupt(request) => return self.encode_create(request, buf),
+            Request::AssignResources { slot, bars } => return self.encode_assign(*slot, bars, buf),
+            Request::PowerState { slot, state } => return encode_power(*slot, *state, buf),
+            Request::DeleteInterrupt { slot, entry } => GuestMessage::DeleteInterrupt { slot: *slot, entry: *entry },
+            Request::ReadBlock { slot, block, bytes } => {
+                GuestMessage::ReadBlock { slot: *slot, block: *block, bytes: u32::from(*bytes) }
+            }
+            Request::WriteBlock { slot, block, data } => GuestMessage::WriteBlock { slot: *slot, block: *block, data },
+            Request::ResetDevice { slot } => GuestMessage::ResetDevice { slot: *slot },
+            Request::GetResources { slot } => GuestMessage::GetResources { slot: *slot },
+        };
+        message.encode(buf).ok()
+    }
+
+    /// Message style names the BARs; config-space style leaves all descriptors null, which is mandatory all the same
+    /// (`reference/protocol.md` section 5).
+    fn encode_assign(&self, slot: Slot, addresses: &[Option<u64>; 6], buf: &mut [u8]) -> Option<usize> {
+        let form = self.version?.assigned_form();
+        let mut bars = MmioDescriptor::NONE;
+        if self.options.style == GuestStyle::Messages {
+            let layout: BarLayout = self.child(slot)?.layout();
+            for bar in layout.iter() {
+                let at = usize::from(bar.index);
+                if let (Some(descriptor), Some(Some(address))) = (bars.get_mut(at), addresses.get(at)) {
+                    *descriptor = MmioDescriptor::Memory { address: *address, length: bar.size };
+                }
+            }
+        }
+        GuestMessage::ResourcesAssigned { form, slot, bars, messages: MsiResources::NONE }.encode(buf).ok()
+    }
+
+    fn encode_create(&self, request: &crate::interrupt::InterruptRequest, buf: &mut [u8]) -> Option<usize> {
+        let version: Version = self.version?;
+        let create = request.to_create(self.options.architecture, version).ok()?;
+        let message = GuestMessage::CreateInterrupt {
+            form: version.create_form(),
+            slot: create.slot,
+            vector: create.vector,
+            delivery: DeliveryMode(create.delivery.to_wire()),
+            count: create.count,
+            targets: VpSet::from_list(create.targets.as_slice()).ok()?,
+        };
+        message.encode(buf).ok()
+    }
+}
+
+fn put(message: &GuestMessage<'_>, buf: &mut [u8], slot: Slot) -> Option<(usize, Option<Slot>)> {
+    message.encode(buf).ok().map(|length| (length, Some(slot)))
+}
+
+fn encode_power(slot: Slot, state: PowerState, buf: &mut [u8]) -> Option<usize> {
+    GuestMessage::PowerStateChange { slot, state }.encode(buf).ok()
+}
