@@ -8,6 +8,7 @@ extern crate alloc;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod guest;
+pub mod host;
 #[cfg(feature = "cli")]
 pub mod report;
 #[cfg(feature = "cli")]

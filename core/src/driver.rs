@@ -14,23 +14,30 @@ use crate::backend::{Platform, PlatformError, Waiter};
 use crate::bus::{
     Action, ActionDone, BusStatus, Packet, PublishAction, Reply, Request, RequestError, SubmitError, Ticket,
 };
-use crate::config::ConfigError;
-use crate::decode::{EnableRefused, Ledger};
+use crate::config::{ConfigError, EnableRefused, Functions};
+use crate::decode::Ledger;
+use crate::wire::PowerState;
 
 /// Runs the engine half of a bus until the bus is over: stopped, failed or gone, with everything given back.
 ///
 /// Call [`start`] first. After a suspend it goes on waiting for the resume.
 pub async fn pump(platform: &dyn Platform) {
     loop {
-        let (mut action, mut deadline, mut over) = (None, None, false);
+        let (mut action, mut deadline, mut over, mut expired) = (None, None, false, false);
         platform.with_bus(&mut |bus, port| {
             let now = platform.now();
+            let timeouts = bus.counters().timeouts;
             bus.handle_timeout(now);
-            action = bus.poll_action(now);
+            expired = bus.counters().timeouts != timeouts;
+            action = bus.poll_action();
             bus.transmit(now, port);
             deadline = bus.poll_timeout();
             over = is_over(bus.status());
         });
+        if expired {
+            // Callers whose requests have just ended are waiting too.
+            platform.wake();
+        }
         relay_reports(platform);
         if let Some(action) = action {
             let done = perform(platform, action).await;
@@ -112,7 +119,7 @@ fn attach(platform: &dyn Platform, slot: Slot) -> Result<(), PlatformError> {
     let mut result = Err(PlatformError::Refused);
     platform.with_config(&mut |config, port| {
         result = config.attach(port, &seed).map_err(|error| match error {
-            ConfigError::OutOfMemory(_) | ConfigError::Full => PlatformError::OutOfMemory,
+            ConfigError::OutOfMemory | ConfigError::Full => PlatformError::OutOfMemory,
             _ => PlatformError::Refused,
         });
     });
@@ -127,17 +134,23 @@ fn tell_config_half(platform: &dyn Platform, action: Action) {
             // enables be refused.
             let _ = config.claim_window(window);
         }
-        Action::UnclaimWindow(window) => config.unclaim_window(window),
+        Action::UnclaimWindow(window) => {
+            let _ = config.unclaim_window(window);
+        }
         Action::Detach { slot, reach } => {
             let _ = config.detach(port, slot, reach);
         }
-        Action::HostLostState { slot } => config.host_lost_state(slot),
-        Action::HostUnmapped { slot } => config.host_unmapped(slot),
-        Action::PrefetchStarted { slot } => config.prefetch_started(slot),
+        Action::HostLostState { slot } => config.host_lost_state(which(slot)),
+        Action::HostUnmapped { slot } => config.host_unmapped(which(slot)),
         Action::PrefetchFinished { slot, ok } => config.prefetch_finished(slot, ok),
         Action::PowerCompleted { slot, on, ok } => config.power_completed(slot, on, ok),
         _ => {}
     });
+}
+
+/// All functions of the bus, or one.
+fn which(slot: Option<Slot>) -> Functions {
+    slot.map_or(Functions::All, Functions::One)
 }
 
 /// Hands the reports of both halves to the platform.
@@ -218,9 +231,10 @@ pub fn function_bound(platform: &dyn Platform, slot: Slot, bound: bool) {
 
 /// Submits a request to the host. Any context. The ticket is polled with [`poll`] and, if nobody wants the answer any
 /// more, given up with [`withdraw`]; a ticket that is neither keeps its place in the table.
-pub fn submit(platform: &dyn Platform, request: Request<'_>) -> Result<Ticket, SubmitError> {
-    let mut result = Err(SubmitError::Closed);
+pub fn submit(platform: &dyn Platform, request: Request) -> Result<Ticket, SubmitError> {
+    let (mut request, mut result) = (Some(request), Err(SubmitError::NotUp));
     platform.with_bus(&mut |bus, port| {
+        let Some(request) = request.take() else { return };
         let now = platform.now();
         result = bus.submit(now, request);
         bus.transmit(now, port);
@@ -242,37 +256,65 @@ pub fn poll(platform: &dyn Platform, ticket: Ticket) -> Poll<Result<Reply, Reque
 
 /// Gives a request up. Any context. Its late answer is recognised and, if it created something, undone.
 pub fn withdraw(platform: &dyn Platform, ticket: Ticket) {
-    platform.with_bus(&mut |bus, _| bus.withdraw(platform.now(), ticket));
+    platform.with_bus(&mut |bus, _| bus.withdraw(ticket));
     platform.wake();
 }
 
-/// Why a function could not be powered.
+/// Why a request came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PowerError {
-    /// Turning decode on would break invariant I3.
-    #[error(transparent)]
-    Refused(#[from] EnableRefused),
-    /// The request was not taken.
+pub enum RequestFailure {
+    /// It was not taken: nothing was sent.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    /// The host did not do it.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Turning decode on would break invariant I3: nothing was sent.
+    #[error(transparent)]
+    Refused(#[from] EnableRefused),
 }
 
-/// Message style: asks the host to turn a function's decode on (its driver starts, D0) or off (it stops, D3). Any
-/// context. Poll the ticket with [`poll_power`].
-pub fn submit_power(platform: &dyn Platform, slot: Slot, on: bool) -> Result<Ticket, PowerError> {
-    if on {
-        let mut plan = Ok(());
-        platform.with_config(&mut |config, port| plan = config.plan_power_on(port, slot).map(|_| ()));
-        plan?;
+/// Submits a request and waits for its answer. Sleepable context; ends at the request's deadline at the latest. One at a
+/// time per function, because it waits as [`Waiter::Function`].
+pub async fn request(platform: &dyn Platform, request: Request) -> Result<Reply, RequestFailure> {
+    let slot = request.slot();
+    let ticket = submit(platform, request)?;
+    loop {
+        if let Poll::Ready(result) = poll(platform, ticket) {
+            return Ok(result?);
+        }
+        let mut deadline = None;
+        platform.with_bus(&mut |bus, _| deadline = bus.poll_timeout());
+        platform.wait(Waiter::Function(slot), deadline).await;
     }
-    Ok(submit(platform, Request::PowerState { slot, on })?)
 }
 
-/// As [`poll`], for a ticket of [`submit_power`]: when it is ready, the config half already knows the outcome.
-pub fn poll_power(platform: &dyn Platform, ticket: Ticket, slot: Slot, on: bool) -> Poll<Result<(), RequestError>> {
-    let Poll::Ready(result) = poll(platform, ticket) else { return Poll::Pending };
-    platform.with_config(&mut |config, _| config.power_completed(slot, on, result.is_ok()));
-    Poll::Ready(result.map(|_| ()))
+/// Message style: turns a function's decode on when its driver starts (D0), after telling the host its BARs if they have
+/// changed. Sleepable context; one power change at a time per function. When this returns `Ok` the guest's view has
+/// Memory set.
+pub async fn power_on(platform: &dyn Platform, slot: Slot) -> Result<(), RequestFailure> {
+    let mut plan = Err(EnableRefused::NoFunction { slot });
+    platform.with_config(&mut |config, port| plan = config.plan_power_on(port, slot));
+    let plan = plan?;
+    if plan.power_off_first {
+        request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
+    }
+    if let Some(bars) = plan.bars {
+        request(platform, Request::AssignResources { slot, bars }).await?;
+        platform.with_config(&mut |config, _| config.bars_assigned(slot, &bars));
+    }
+    request(platform, Request::PowerState { slot, state: PowerState::D0 }).await.map(|_| ())
+}
+
+/// Message style: turns a function's decode off when its driver stops (D3). Sleepable context; one power change at a time
+/// per function.
+pub async fn power_off(platform: &dyn Platform, slot: Slot) -> Result<(), RequestFailure> {
+    let mut needed = false;
+    platform.with_config(&mut |config, _| needed = config.plan_power_off(slot));
+    if needed {
+        request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
+    }
+    Ok(())
 }
 
 /// What a function has cost so far, both halves added up. Any context.

@@ -87,15 +87,12 @@ impl ConfigAccess for FunctionAccess<'_> {
 impl PowerAccess for FunctionAccess<'_> {
     async fn set_power(&mut self, state: DevicePower) -> Result<(), PowerRefused> {
         let on = state == DevicePower::D0;
-        let ticket = driver::submit_power(self.platform, self.slot, on).map_err(|_| PowerRefused)?;
-        loop {
-            if let std::task::Poll::Ready(answer) = driver::poll_power(self.platform, ticket, self.slot, on) {
-                if on && answer.is_ok() {
-                    self.enabled = Some(self.platform.now());
-                }
-                return answer.map_err(|_| PowerRefused);
-            }
-            self.platform.request_woken().await;
+        if on {
+            driver::power_on(self.platform, self.slot).await.map_err(|_| PowerRefused)?;
+            self.enabled = Some(self.platform.now());
+        } else {
+            driver::power_off(self.platform, self.slot).await.map_err(|_| PowerRefused)?;
         }
+        Ok(())
     }
 }

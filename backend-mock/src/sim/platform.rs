@@ -68,8 +68,8 @@ pub struct MockPlatform {
     config_busy: Mutex<Time>,
     pump: Signal,
     publisher: Signal,
-    /// Wakes whoever waits for the answer to a request.
-    requests: Signal,
+    /// Wakes whoever waits for the answer to a request about a function.
+    callers: Mutex<BTreeMap<Slot, Arc<Signal>>>,
     /// Wakes the task that carries packets from the host.
     carrier: Signal,
     /// Wakes whoever waits for the boot to be done.
@@ -109,7 +109,7 @@ impl MockPlatform {
             config_busy: Mutex::default(),
             pump: Signal::default(),
             publisher: Signal::default(),
-            requests: Signal::default(),
+            callers: Mutex::default(),
             carrier: Signal::default(),
             milestone: Signal::default(),
             over: AtomicBool::new(false),
@@ -145,11 +145,6 @@ impl MockPlatform {
     pub(super) async fn config_free(&self) {
         let until = *lock(&self.config_busy);
         self.vm.clock.sleep_until(until).await;
-    }
-
-    /// Waits until a request may have been answered, or the deadline.
-    pub(super) async fn request_woken(&self) {
-        self.requests.wait().await;
     }
 
     /// The pump has ended: the bus is over.
@@ -265,14 +260,19 @@ impl Platform for MockPlatform {
     fn wake(&self) {
         self.pump.set();
         self.publisher.set();
-        self.requests.set();
+        lock(&self.callers).values().for_each(|signal| signal.set());
     }
 
     async fn wait(&self, waiter: Waiter, deadline: Option<Time>) {
         self.config_free().await;
+        let caller;
         let signal = match waiter {
             Waiter::Pump => &self.pump,
             Waiter::Publisher => &self.publisher,
+            Waiter::Function(slot) => {
+                caller = lock(&self.callers).entry(slot).or_default().clone();
+                &caller
+            }
         };
         match deadline {
             None => signal.wait().await,

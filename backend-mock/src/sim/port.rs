@@ -60,14 +60,8 @@ pub struct ChannelPort<'a> {
 impl PacketPort for ChannelPort<'_> {
     fn send(&mut self, packet: &Transmit, payload: &[u8]) -> Result<(), SendError> {
         let Transmit { transaction_id, wants_completion, .. } = *packet;
-        let sent = self.host.guest_packet(
-            self.bus,
-            self.now,
-            PacketKind::InBand,
-            wants_completion,
-            transaction_id,
-            payload,
-        );
+        let sent =
+            self.host.guest_packet(self.bus, self.now, PacketKind::InBand, wants_completion, transaction_id, payload);
         self.sent = true;
         sent.map_err(|refused| match refused {
             SendRefused::RingFull => SendError::Busy,

@@ -52,10 +52,13 @@ pub enum SimError {
 /// Boots the scenario with one guest under one policy, then shuts it down again. Fails if anything did not come up, if the guest
 /// broke the protocol, if the core's count of maps is not the host's, or if anything is left mapped or reserved.
 pub fn run(scenario: &Scenario, spec: RunSpec, observer: &mut dyn Observer) -> Result<RunResult, SimError> {
-    check_pair(spec.guest, spec.policy)?;
+    let Ok(guest) = spec.guest.parse::<GuestKind>() else {
+        return Err(SimError::Failed(format!("there is no guest {}", spec.guest)));
+    };
+    check_pair(guest, spec.policy)?;
     let mut executor = Executor::default();
     let clock = executor.clock();
-    let platforms = build(scenario, spec.guest, spec.policy, clock.clone())?;
+    let platforms = build(scenario, guest, spec.policy, clock.clone())?;
     let booted: Arc<Mutex<Option<Booted>>> = Arc::default();
     for platform in &platforms {
         driver::start(platform.as_ref());
@@ -98,7 +101,10 @@ async fn carry(platform: &MockPlatform) {
                 PacketKind::Completion => hvpci_core::bus::PacketKind::Completion,
             };
             let transaction_id = packet.transaction_id;
-            driver::packet_arrived(platform, hvpci_core::bus::Packet { kind, transaction_id, payload: &packet.payload });
+            driver::packet_arrived(
+                platform,
+                hvpci_core::bus::Packet { kind, transaction_id, payload: &packet.payload },
+            );
         }
         if platform.is_over() {
             return;
@@ -166,7 +172,7 @@ impl Booted {
             lane.name = name;
         }
         RunResult {
-            guest: spec.guest.name().into(),
+            guest: spec.guest.into(),
             policy: spec.policy.name().into(),
             functions: self.functions,
             maps: self.ledger.maps,

@@ -25,12 +25,8 @@ pub fn build(
     clock: Clock,
 ) -> Result<Vec<Arc<MockPlatform>>, SimError> {
     let plan = &scenario.host;
-    let cost = CostModel {
-        map_128_gib: plan.map_per_128g,
-        parallel: plan.parallel,
-        trap: plan.trap,
-        message: plan.message,
-    };
+    let cost =
+        CostModel { map_128_gib: plan.map_per_128g, parallel: plan.parallel, trap: plan.trap, message: plan.message };
     let options = HostOptions::default().with_versions(&plan.versions).with_cost(cost);
     let vm = Vm {
         clock,
@@ -49,8 +45,10 @@ pub fn build(
         bus_options.max_functions = u16::try_from(plan.functions).unwrap_or(256);
         let bus = Bus::new(instance, bus_options).map_err(SimError::NewBus)?;
         let config = ConfigSpace::new(ConfigOptions {
+            policy,
+            style: guest.style(),
             capacity: bus_options.max_functions,
-            ..ConfigOptions::new(guest.style(), policy)
+            ..ConfigOptions::default()
         });
         let config = config.map_err(SimError::NewConfigSpace)?;
         platforms.push(Arc::new(MockPlatform::new(vm.clone(), id, instance, bus, config)));
@@ -72,8 +70,7 @@ fn function(group: &Group, n: u32, number: u32) -> FunctionSpec {
     let mut register = 0;
     let mut first = None;
     for bar in &group.bars {
-        let spec =
-            BarSpec { register, size: bar.size, is_64bit: bar.is_64bit, prefetchable: bar.prefetchable };
+        let spec = BarSpec { register, size: bar.size, is_64bit: bar.is_64bit, prefetchable: bar.prefetchable };
         device = device.with_bar(spec);
         first.get_or_insert(register);
         register += if bar.is_64bit { 2 } else { 1 };
