@@ -1,3 +1,6 @@
 //! A whole Hyper-V vPCI host in a process.
 #![cfg_attr(not(feature = "cli"), no_std)]
 extern crate alloc;
+
+#[cfg(feature = "cli")]
+pub mod recording;

@@ -1,0 +1,22 @@
+//! Recordings: what crossed a vPCI channel and its config window, as a text file of one event per line.
+//!
+//! [`Recording::load`] reads a file, [`show`] explains it in words. The golden traces under
+//! `tests/data` are of this kind; the header of the first one explains the columns.
+
+mod error;
+mod event;
+mod parse;
+mod show;
+mod totals;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::RecordingError;
+pub use event::{
+    ChannelId, CommandNote, ConfigRead, ConfigWrite, Descriptor, Direction, Event, EventKind, Packet, Recording,
+    Retarget, Section,
+};
+pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES};
+pub use show::show;
+pub use totals::Totals;
