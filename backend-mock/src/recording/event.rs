@@ -206,6 +206,17 @@ impl Packet {
         let bytes = self.payload.get(offset..offset.checked_add(4)?)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?))
     }
+
+    /// The slot that a request names whose processing makes the host write that function's BARs or decode by itself:
+    /// RESOURCES_ASSIGNED in its three forms, RESOURCES_RELEASED, POWER_STATE_CHANGE (`reference/protocol.md` section 5).
+    /// `HOST` lines name the channel only; those that follow such a request are about this slot.
+    pub fn concerned_slot(&self) -> Option<u32> {
+        let in_band = self.direction == Direction::GuestToHost && !self.descriptor.is_completion();
+        match self.u32_at(0).filter(|_| in_band)? {
+            0x4249_0010 | 0x4249_0016 | 0x4249_001A | 0x4249_0011 | 0x4249_0004 => self.u32_at(4),
+            _ => None,
+        }
+    }
 }
 
 /// A read of a config page.

@@ -1,8 +1,10 @@
 //! Recordings: what crossed a vPCI channel and its config window, as a text file of one event per line.
 //!
-//! [`Recording::load`] reads a file, [`show`] explains it in words. The golden traces under
-//! `tests/data` are of this kind; the header of the first one explains the columns.
+//! [`Recording::load`] reads a file, [`show`] explains it in words, [`ReplayDevice`] rebuilds from it a device that answers
+//! config accesses as the recorded one did. The golden traces under `tests/data` are of this kind; the header of the first
+//! one explains the columns.
 
+mod device;
 mod error;
 mod event;
 mod parse;
@@ -12,6 +14,7 @@ mod totals;
 #[cfg(test)]
 mod tests;
 
+pub use device::{Change, Difference, FunctionModel, ReplayDevice, ScheduledChange};
 pub use error::RecordingError;
 pub use event::{
     ChannelId, CommandNote, ConfigRead, ConfigWrite, Descriptor, Direction, Event, EventKind, Packet, Recording,

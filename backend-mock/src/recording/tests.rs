@@ -1,6 +1,7 @@
 //! The golden traces, and files that are no recordings.
 
 use hvpci_core::backend::Width;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -239,4 +240,56 @@ fn shown(recording: &Recording) -> String {
     let mut out = Vec::new();
     show(recording, &mut out).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+/// Lines that are nearly events.
+fn any_line() -> impl Strategy<Value = String> {
+    let lines: Vec<String> =
+        INTERLEAVED.lines().chain(std::str::from_utf8(LINUX_6_1).unwrap().lines()).map(str::to_owned).collect();
+    let line = proptest::sample::select(lines);
+    // Mostly whole; now and then with a character replaced, or cut short.
+    prop_oneof![
+        8 => line.clone(),
+        1 => (line.clone(), any::<prop::sample::Index>(), "[ -~]").prop_map(|(line, at, new)| {
+            let mut chars: Vec<char> = line.chars().collect();
+            if !chars.is_empty() {
+                let at = at.index(chars.len());
+                chars[at] = new.chars().next().unwrap_or(' ');
+            }
+            chars.into_iter().collect()
+        }),
+        1 => (line, any::<prop::sample::Index>()).prop_map(|(line, at)| line.chars().take(at.index(line.len() + 1)).collect()),
+        1 => (0u32..512, 0u16..0x1000, prop::sample::select(vec![1, 2, 4]), any::<u32>(), any::<bool>()).prop_map(
+            |(slot, offset, len, value, write)| {
+                let value = value >> (32 - 8 * len);
+                let (verb, arrow) = if write { ("WR", "<-") } else { ("RD", "->") };
+                let access = format!("1 0.1 [3f5ae738] CFG {verb} off={offset:#x} len={len} {arrow} {value:x}");
+                if slot < 256 { format!("1 0.1 [3f5ae738] CFG SLOT <- {slot:#x}\n{access}") } else { access }
+            }
+        ),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn bytes_of_any_kind_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        if let Err(error) = Recording::parse("x", &bytes) {
+            prop_assert!(!error.to_string().contains('\n'));
+        }
+    }
+
+    #[test]
+    fn what_parses_can_be_shown_and_rebuilt(lines in prop::collection::vec(any_line(), 1..40)) {
+        let good: Vec<&str> = lines.iter().map(String::as_str).filter(|line| parse(line).is_ok()).collect();
+        let Ok(recording) = parse(&good.join("\n")) else { return Ok(()) };
+        shown(&recording);
+        for section in &recording.sections {
+            for channel in section.channels() {
+                let device = ReplayDevice::learn(section, channel);
+                prop_assert_eq!(device.differences(section, channel), vec![]);
+            }
+        }
+    }
 }

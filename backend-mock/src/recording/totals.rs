@@ -84,6 +84,8 @@ impl AddAssign for Totals {
 pub(super) struct Tally {
     pub(super) totals: Totals,
     selected: BTreeMap<ChannelId, u32>,
+    /// The slot of the request under way, where that makes the host change decode by itself.
+    concerned: BTreeMap<ChannelId, u32>,
     /// Memory decode by channel and slot; absent is off.
     decode: BTreeMap<(ChannelId, u32), bool>,
 }
@@ -117,24 +119,37 @@ impl Tally {
                 return Some((was, is));
             }
             EventKind::HostSetPower { channel, memory } => {
-                // The trace names the channel, not the function. Those whose decode was ever written are counted; a guest
-                // that works by messages writes none, and then it is the selected one.
-                if !self.decode.keys().any(|(of, _)| of == channel) {
-                    self.decode.insert((*channel, self.selected.get(channel).copied().unwrap_or(0)), false);
+                // The trace names the channel: a request under way tells the function, otherwise it is all of them.
+                let concerned = self.concerned.get(channel).copied();
+                if let Some(slot) = concerned {
+                    self.decode.entry((*channel, slot)).or_insert(false);
                 }
-                for (_, decode) in self.decode.iter_mut().filter(|((of, _), _)| of == channel) {
+                let met = |(of, slot): &(ChannelId, u32)| of == channel && concerned.is_none_or(|only| only == *slot);
+                for (_, decode) in self.decode.iter_mut().filter(|(function, _)| met(function)) {
                     totals.host_maps += u64::from(!*decode && *memory);
                     totals.host_unmaps += u64::from(*decode && !*memory);
                     *decode = *memory;
                 }
             }
-            EventKind::Packet(packet) => match packet.direction {
-                Direction::GuestToHost => totals.guest_packets += 1,
-                Direction::HostToGuest => totals.host_packets += 1,
-            },
+            EventKind::Packet(packet) => {
+                match packet.direction {
+                    Direction::GuestToHost => totals.guest_packets += 1,
+                    Direction::HostToGuest => totals.host_packets += 1,
+                }
+                match packet.concerned_slot() {
+                    Some(slot) => self.concerned.insert(packet.channel, slot),
+                    None => self.concerned.remove(&packet.channel),
+                };
+            }
             EventKind::RetargetHypercall(_) => totals.retargets += 1,
-            EventKind::ChannelOpen(_) => totals.opens += 1,
-            EventKind::ChannelClose(_) => totals.closes += 1,
+            EventKind::ChannelOpen(id) => {
+                totals.opens += 1;
+                self.concerned.remove(&ChannelId(id.first_dword()));
+            }
+            EventKind::ChannelClose(id) => {
+                totals.closes += 1;
+                self.concerned.remove(&ChannelId(id.first_dword()));
+            }
             EventKind::Other { .. } => totals.others += 1,
             EventKind::HostConfigMapped { .. }
             | EventKind::HostConfigUnmapped
