@@ -32,6 +32,7 @@ pub use function::FunctionModel;
 #[derive(Clone, Debug)]
 pub struct ReplayDevice {
     functions: BTreeMap<u32, FunctionModel>,
+    probed: BTreeMap<u32, [u32; 6]>,
     selected: u32,
     schedule: Vec<ScheduledChange>,
     /// How many of the schedule have happened.
@@ -99,6 +100,7 @@ impl ReplayDevice {
     fn new(functions: BTreeMap<u32, FunctionModel>, schedule: Vec<ScheduledChange>) -> ReplayDevice {
         ReplayDevice {
             functions,
+            probed: BTreeMap::new(),
             selected: 0,
             schedule,
             done: 0,
@@ -140,6 +142,22 @@ impl ReplayDevice {
     pub fn select_raw(&mut self, wslot: u32) {
         self.counts.selections += 1;
         self.selected = wslot;
+    }
+
+    /// A POWER_STATE_CHANGE message of the guest: D0 (`on`) turns memory decode on, D3 turns it off
+    /// (`reference/protocol.md` section 5). Counted as a map or unmap of the guest's.
+    pub fn power_state_change(&mut self, wslot: u32, on: bool) {
+        if let Some(function) = self.functions.get_mut(&wslot).filter(|function| function.is_present()) {
+            let was = function.memory_decode();
+            function.set_memory(on);
+            self.counts.maps += u64::from(!was && on);
+            self.counts.unmaps += u64::from(was && !on);
+        }
+    }
+
+    /// The probed BAR masks that the recording shows, by slot: the answers to QUERY_RESOURCE_REQUIREMENTS.
+    pub fn probed(&self) -> &BTreeMap<u32, [u32; 6]> {
+        &self.probed
     }
 
     /// What has crossed the window so far, and how often memory decode went on and off: by guest writes (`maps`, `unmaps`)

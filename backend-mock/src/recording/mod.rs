@@ -8,6 +8,7 @@ mod device;
 mod error;
 mod event;
 mod parse;
+mod replay;
 mod show;
 mod totals;
 
@@ -21,5 +22,6 @@ pub use event::{
     Retarget, Section,
 };
 pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES};
+pub use replay::{Mismatch, Replay, ReplayCounts, SectionReplay, replay};
 pub use show::show;
 pub use totals::Totals;

@@ -285,6 +285,10 @@ proptest! {
         let good: Vec<&str> = lines.iter().map(String::as_str).filter(|line| parse(line).is_ok()).collect();
         let Ok(recording) = parse(&good.join("\n")) else { return Ok(()) };
         shown(&recording);
+        for policy in hvpci_core::decode::Policy::ALL {
+            let counts = replay(&recording, policy).unwrap().counts;
+            prop_assert!(counts.mismatches <= counts.guest_reads && counts.message_errors <= counts.messages);
+        }
         for section in &recording.sections {
             for channel in section.channels() {
                 let device = ReplayDevice::learn(section, channel);

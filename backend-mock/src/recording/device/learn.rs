@@ -27,7 +27,9 @@ pub(super) fn learn(section: &Section, channel: ChannelId) -> ReplayDevice {
     let explained = candidates.map(|(bars_locked, resets)| explain(&script, Rules { bars_locked, resets }));
     // The first of several that explain equally much: what the real host is documented to do.
     let best = explained.into_iter().min_by_key(|device| device.schedule.len());
-    best.unwrap_or_else(|| ReplayDevice::new(BTreeMap::new(), Vec::new()))
+    let mut device = best.unwrap_or_else(|| ReplayDevice::new(BTreeMap::new(), Vec::new()));
+    device.probed = script.probed;
+    device
 }
 
 /// The model of one function, and when it vanishes and comes back.
