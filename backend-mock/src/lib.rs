@@ -10,6 +10,8 @@ pub mod cli;
 pub mod guest;
 pub mod host;
 #[cfg(feature = "cli")]
+pub mod recording;
+#[cfg(feature = "cli")]
 pub mod report;
 #[cfg(feature = "cli")]
 pub mod scenario;
