@@ -2,17 +2,10 @@
 
 use std::process::ExitCode;
 
-use hvpci_mock::cli::{self, ToolError, Tools};
+use hvpci_mock::cli::{self, Tools};
+use hvpci_mock::{recording, sim};
 
 fn main() -> ExitCode {
-    let tools = Tools {
-        boot: |_, _, _| Err(not_built_yet("boot")),
-        show: |_, _, _| Err(not_built_yet("show")),
-        replay: |_, _, _| Err(not_built_yet("replay")),
-    };
+    let tools = Tools { boot: sim::boot_tool, show: recording::show_tool, replay: recording::replay_tool };
     cli::run(std::env::args_os(), &tools)
-}
-
-fn not_built_yet(what: &str) -> ToolError {
-    ToolError::Failed(format!("`hvpci {what}` is not built yet"))
 }

@@ -10,6 +10,7 @@ mod event;
 mod parse;
 mod replay;
 mod show;
+mod tools;
 mod totals;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use event::{
     Retarget, Section,
 };
 pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES};
-pub use replay::{Mismatch, Replay, ReplayCounts, SectionReplay, replay};
+pub use replay::{Mismatch, Replay, SectionReplay, replay};
 pub use show::show;
+pub use tools::{replay_tool, show_tool};
 pub use totals::Totals;

@@ -1,10 +1,11 @@
 //! A recording replayed: its config accesses through our config half, in front of the device rebuilt from it.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
 
 use hvpci_core::config::ConfigError;
 use hvpci_core::decode::Policy;
+
+use crate::report::ReplayCounts;
 
 use super::event::{ChannelId, EventKind, Recording, Section};
 use super::totals::Totals;
@@ -53,52 +54,6 @@ pub struct Mismatch {
     pub recorded: u32,
     /// What our config half answers.
     pub answered: u32,
-}
-
-/// What was recorded and what it comes to with our config half in front of the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReplayCounts {
-    /// Config reads the guest made.
-    pub guest_reads: u64,
-    /// Config writes the guest made.
-    pub guest_writes: u64,
-    /// Reads that came out otherwise than recorded.
-    pub mismatches: u64,
-    /// Accesses to either page of the config window when the recording was made.
-    pub traps_recorded: u64,
-    /// The same now.
-    pub traps: u64,
-    /// Memory decode 0->1 when the recording was made.
-    pub maps_recorded: u64,
-    /// The same now, as the device counts it.
-    pub maps: u64,
-    /// Memory decode 1->0 by the guest when the recording was made.
-    pub unmaps_recorded: u64,
-    /// The same now.
-    pub unmaps: u64,
-    /// Memory decode 1->0 by the host, now.
-    pub host_unmaps: u64,
-    /// Packets of the recording.
-    pub messages: u64,
-    /// Packets that core's codec does not understand, and completions that complete nothing.
-    pub message_errors: u64,
-}
-
-impl AddAssign for ReplayCounts {
-    fn add_assign(&mut self, other: ReplayCounts) {
-        self.guest_reads += other.guest_reads;
-        self.guest_writes += other.guest_writes;
-        self.mismatches += other.mismatches;
-        self.traps_recorded += other.traps_recorded;
-        self.traps += other.traps;
-        self.maps_recorded += other.maps_recorded;
-        self.maps += other.maps;
-        self.unmaps_recorded += other.unmaps_recorded;
-        self.unmaps += other.unmaps;
-        self.host_unmaps += other.host_unmaps;
-        self.messages += other.messages;
-        self.message_errors += other.message_errors;
-    }
 }
 
 /// Replays a recording under a policy. Each section starts afresh; a channel that closes inside one does not.

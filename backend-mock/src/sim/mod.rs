@@ -12,4 +12,4 @@ mod watch;
 
 pub use functions::Progress;
 pub use platform::{AnyReport, MockPlatform, Vm};
-pub use run::{SimError, run};
+pub use run::{SimError, boot_tool, run};

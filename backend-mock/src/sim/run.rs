@@ -13,10 +13,11 @@ use super::executor::{Executor, Stall};
 use super::platform::{MockPlatform, lock};
 use super::vm::{build, check_pair};
 use super::watch::Watch;
+use crate::cli::ToolError;
 use crate::guest::GuestKind;
 use crate::host::{PacketKind, Severity};
 use crate::report::{Lane, Observer, RunResult, Span, SpanKind};
-use crate::scenario::{RunSpec, Scenario};
+use crate::scenario::{Diagnostic, RunSpec, Scenario};
 
 /// No boot takes longer than this in virtual time: a year.
 const LIMIT: Time = Time::from_nanos(365 * 86_400 * 1_000_000_000);
@@ -88,6 +89,14 @@ pub fn run(scenario: &Scenario, spec: RunSpec, observer: &mut dyn Observer) -> R
         (Err(Stall::TimeLimit), _) => Err(SimError::Failed("the boot did not end within a year".into())),
         _ => Err(SimError::Failed(format!("the boot came to a standstill: {}", troubles(&platforms)))),
     }
+}
+
+/// What the command calls.
+pub fn boot_tool(scenario: &Scenario, spec: RunSpec, observer: &mut dyn Observer) -> Result<RunResult, ToolError> {
+    run(scenario, spec, observer).map_err(|error| match error {
+        SimError::Pair { .. } => ToolError::Input(Diagnostic::new(error.to_string())),
+        _ => ToolError::Failed(error.to_string()),
+    })
 }
 
 /// Carries packets from the host to the guest as they come due.
