@@ -96,7 +96,7 @@ fn d0_exit_turns_decode_off_unless_the_host_leaves_that_to_the_close() {
     for clears in [true, false] {
         let options = HostOptions { d0_exit_clears_decode: clears, ..HostOptions::default() };
         let mut guest = Guest::new(options, FunctionSpec::nvme());
-        guest.to_d0(Version::V1_4);
+        guest.enter_d0(Version::V1_4);
         guest.assign_null();
         guest.set_bars();
         guest.command(2);

@@ -77,7 +77,7 @@ impl Guest {
             HostOptions::default().with_cost(CostModel::FREE),
             FunctionSpec::nvme().with_block(3, &[7; 100]),
         );
-        guest.to_d0(Version::V1_4);
+        guest.enter_d0(Version::V1_4);
         guest
     }
 
@@ -89,7 +89,7 @@ impl Guest {
         guest
     }
 
-    pub(super) fn to_d0(&mut self, version: Version) {
+    pub(super) fn enter_d0(&mut self, version: Version) {
         assert_eq!(self.negotiate(version), 0);
         assert_eq!(self.d0_entry(), 0);
     }

@@ -102,7 +102,7 @@ fn msi_messages_are_delivered_by_number() {
     let device = Device::new(&description).with_capability(&Capability::Msi { messages_log2: 2, is_64bit: true });
     let mut guest =
         Guest::new(HostOptions::default().with_cost(CostModel::FREE), FunctionSpec::new(description, device));
-    guest.to_d0(hvpci_core::wire::Version::V1_4);
+    guest.enter_d0(hvpci_core::wire::Version::V1_4);
     guest.assign_null();
     guest.command(4);
     let reply = guest.call(&create2(0, 0x40, 4));

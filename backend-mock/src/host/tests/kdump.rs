@@ -77,7 +77,7 @@ fn releasing_every_slot_is_a_remark_at_most() {
 fn the_status_can_be_chosen_and_recovery_from_a_refusal_is_no_violation() {
     let options = HostOptions { leftover_status: 0xC000_0184, ..HostOptions::default() };
     let mut guest = Guest::new(options, FunctionSpec::nvme());
-    guest.to_d0(Version::V1_4);
+    guest.enter_d0(Version::V1_4);
     guest.host.crash(guest.bus);
     guest.host.open_channel(guest.bus, guest.now);
     guest.negotiate(Version::V1_4);

@@ -38,7 +38,7 @@ fn closing_reports_what_is_still_held() {
     assert_eq!(guest.host.ledger(guest.bus, Slot::ZERO).host_unmaps, 1);
     // Everything was taken back: the next conversation starts afresh.
     assert!(guest.host.open_channel(guest.bus, guest.now));
-    guest.to_d0(Version::V1_3);
+    guest.enter_d0(Version::V1_3);
     guest.assign_null();
     assert_eq!(guest.errors(), []);
 }
@@ -79,7 +79,7 @@ fn a_rescinded_channel_is_silent_and_its_window_all_ones() {
     assert_eq!(guest.host.poll_event(), Some(Event::Offered(guest.bus)));
     assert_eq!(guest.host.poll_event(), None);
     assert!(guest.host.open_channel(guest.bus, guest.now));
-    guest.to_d0(Version::V1_4);
+    guest.enter_d0(Version::V1_4);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn an_ejected_function_goes_when_the_guest_says_so() {
 fn an_emptied_bus_may_stay() {
     let options = HostOptions { rescind_after_eject: false, ..HostOptions::default() };
     let mut guest = Guest::new(options.with_cost(CostModel::FREE), FunctionSpec::nvme());
-    guest.to_d0(Version::V1_4);
+    guest.enter_d0(Version::V1_4);
     guest.host.eject(guest.bus, guest.now, Slot::ZERO);
     assert!(guest.host.next_packet(guest.bus, guest.now).is_some());
     guest.send(&slotted(MessageType::EJECTION_COMPLETE, 0));
@@ -186,7 +186,7 @@ fn packets_of_a_tests_own_making_come_as_they_are() {
 fn a_guest_that_does_not_drain_is_not_read() {
     let options = HostOptions { ring_bytes: 2048, ..HostOptions::default() };
     let mut guest = Guest::new(options.with_cost(CostModel::FREE), FunctionSpec::nvme());
-    guest.to_d0(Version::V1_4);
+    guest.enter_d0(Version::V1_4);
     let request = slotted(MessageType::GET_RESOURCES, 0);
     let mut sent = 0u64;
     let refused = loop {
@@ -211,7 +211,7 @@ fn a_full_bus_of_256_functions() {
         let slot = Slot::from_wire(slot).unwrap();
         assert!(guest.host.add_function(guest.bus, guest.now, FunctionSpec::nvme().at(slot)));
     }
-    guest.to_d0(Version::V1_4);
+    guest.enter_d0(Version::V1_4);
     guest.send(&Writer::starting(MessageType::QUERY_BUS_RELATIONS.0).finish());
     assert_eq!(relations(&mut guest), (0..256).collect::<Vec<u32>>());
 }

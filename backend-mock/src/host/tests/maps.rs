@@ -130,7 +130,7 @@ fn the_cost_is_proportional_to_the_page_rounded_bytes() {
 fn a_function_without_bars_maps_in_no_time() {
     let description = FunctionSpec::nvme().description;
     let mut guest = Guest::new(HostOptions::default(), FunctionSpec::new(description, Device::new(&description)));
-    guest.to_d0(Version::V1_4);
+    guest.enter_d0(Version::V1_4);
     guest.assign_null();
     let before = guest.now;
     guest.command(2);
@@ -144,7 +144,7 @@ fn a_function_without_bars_maps_in_no_time() {
 #[test]
 fn writes_that_do_not_change_decode_cost_a_trap() {
     let mut guest = Guest::new(HostOptions::default(), FunctionSpec::gpu(GIB_128));
-    guest.to_d0(Version::V1_4);
+    guest.enter_d0(Version::V1_4);
     guest.assign_null();
     guest.write(0x14, Width::Dword, 0x20);
     guest.command(2);

@@ -18,7 +18,7 @@ fn nvme_descriptors() -> [Descriptor; 6] {
 
 fn openvmm(version: Version) -> Guest {
     let mut guest = Guest::new(HostOptions::openvmm().with_cost(CostModel::FREE), FunctionSpec::nvme());
-    guest.to_d0(version);
+    guest.enter_d0(version);
     guest
 }
 
@@ -67,7 +67,7 @@ fn null_descriptors_zero_the_bars() {
 #[test]
 fn a_128_gib_bar_is_assigned_by_a_large_descriptor() {
     let mut guest = Guest::new(HostOptions::default(), FunctionSpec::gpu(128 << 30));
-    guest.to_d0(Version::V1_4);
+    guest.enter_d0(Version::V1_4);
     let mut descriptors = [Descriptor::default(); 6];
     descriptors[0] = Descriptor::memory(0x20_0000_0000, 128 << 30);
     assert_eq!(guest.status(&assigned(MessageType::RESOURCES_ASSIGNED2, 0, descriptors)), 0);
@@ -95,7 +95,7 @@ fn descriptors_that_fit_no_bar_are_refused() {
 
     // A 32-bit BAR above 4 GiB.
     let mut guest = Guest::new(HostOptions::default(), FunctionSpec::gpu_with_bars(&[BarSpec::narrow(0, 1 << 20)]));
-    guest.to_d0(Version::V1_4);
+    guest.enter_d0(Version::V1_4);
     let mut descriptors = [Descriptor::default(); 6];
     descriptors[0] = Descriptor::memory(BAR, 1 << 20);
     assert_eq!(guest.status(&assigned(MessageType::RESOURCES_ASSIGNED2, 0, descriptors)), status::BAD_DATA);
@@ -111,7 +111,7 @@ fn assigned_interrupts_are_translated_in_entries_of_the_hosts_size() {
     ] {
         let options = HostOptions { short_assigned3_entries: short, ..HostOptions::default() };
         let mut guest = Guest::new(options, FunctionSpec::nvme());
-        guest.to_d0(Version::V1_4);
+        guest.enter_d0(Version::V1_4);
         let mut request = Writer::starting(kind.0).u32(0).zeros(120).u32(2).u32(0).finish();
         for vector in [0x41u8, 0x42] {
             let body = match kind {
@@ -198,7 +198,7 @@ fn reset_is_refused_or_real() {
     assert_eq!(guest.status(&slotted(MessageType::RESET_DEVICE, 0)), status::NOT_SUPPORTED);
 
     let mut guest = Guest::new(HostOptions::default(), FunctionSpec::nvme());
-    guest.to_d0(Version::V1_5);
+    guest.enter_d0(Version::V1_5);
     guest.assign_null();
     guest.set_bars();
     guest.command(6);
