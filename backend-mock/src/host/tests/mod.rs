@@ -1,6 +1,7 @@
 //! Tests of the mock host, with packets written by hand from `reference/protocol.md` and with recorded ones.
 
 mod bring_up;
+mod codec;
 mod device;
 mod faults;
 mod guest;
