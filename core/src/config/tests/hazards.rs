@@ -249,6 +249,10 @@ fn prefetch_costs_one_map_and_a_moved_bar_a_pair() {
     rig.command(0, 2);
     rig.space.prefetch_finished(slot(0), true);
     assert_eq!((rig.ledger(0).maps, rig.ledger(0).unmaps, rig.ledger(0).wasted_prefetches), (1, 0, 0));
+    // Once the guest has used it, a clear is a clear.
+    rig.command(0, 0);
+    assert!(!rig.host.functions[0].decodes());
+    assert_eq!((rig.ledger(0).unmaps, rig.ledger(0).wasted_prefetches), (1, 0));
     rig.check();
     let mut rig = Rig::new(Policy::Prefetch, 1);
     rig.space.prefetch_started(slot(0)).unwrap();

@@ -234,6 +234,24 @@ fn i7_after_a_loss_both_views_start_afresh() {
 }
 
 #[test]
+fn i7_a_restart_after_resume_brings_the_host_to_where_the_policy_starts() {
+    for policy in Policy::ALL {
+        let mut rig = Rig::new(policy, 1);
+        rig.command(0, 2);
+        rig.host.functions[0].reset();
+        rig.space.host_unmapped(Functions::All);
+        rig.space.forget_selector();
+        rig.space.restart(&mut rig.host, slot(0), &place(0), false);
+        let eager = policy == Policy::Eager;
+        assert_eq!((rig.host.functions[0].decodes(), rig.read(0, 4, 2)), (eager, if eager { 2 } else { 0 }));
+        rig.command(0, 6);
+        assert_eq!(rig.host.functions[0].bars()[2], place(0)[2].unwrap() as u32);
+        assert_eq!((rig.ledger(0).maps, rig.ledger(0).unmaps, rig.ledger(0).host_unmaps), (2, 0, 1), "{policy}");
+        rig.check();
+    }
+}
+
+#[test]
 fn i7_a_set_of_memory_is_always_sent() {
     let mut rig = Rig::new(Policy::Deferred, 1);
     rig.command(0, 2);

@@ -126,6 +126,27 @@ fn the_cache_is_dropped_when_the_host_may_answer_differently() {
 }
 
 #[test]
+fn a_guest_write_drops_what_it_touches_and_no_more() {
+    let mut rig = Rig::new(Policy::Deferred, 1);
+    for (offset, bytes) in [(0x06, 2), (0x34, 1), (0x40, 4), (0x44, 4)] {
+        rig.read(0, offset, bytes);
+    }
+    rig.write(0, 0x42, 2, 0x8000);
+    let traps = rig.traps(|rig| {
+        rig.read(0, 0x40, 2);
+        rig.read(0, 0x44, 4);
+    });
+    assert_eq!(traps, 0);
+    rig.write(0, 0x44, 4, 1);
+    assert_eq!(
+        rig.traps(|rig| {
+            rig.read(0, 0x44, 4);
+        }),
+        1
+    );
+}
+
+#[test]
 fn all_ones_are_never_cached() {
     let mut rig = Rig::new(Policy::Deferred, 1);
     rig.host.functions[0].gone = true;
@@ -208,9 +229,15 @@ fn the_table_has_bounds() {
 }
 
 #[test]
+fn what_moves_over_a_kernel_stack_is_small() {
+    assert!(size_of::<super::super::function::Function>() <= 1536);
+    assert!(size_of::<ConfigSpace>() <= 1536);
+}
+
+#[test]
 fn windows_have_bounds_too() {
     let mut space = ConfigSpace::new(ConfigOptions::default()).unwrap();
-    for (base, size) in [(0, 0), (0x1000, 0x10), (0x10, 0x1000), (u64::MAX & !0xFFF, 0x2000)] {
+    for (base, size) in [(0, 0), (0x1000, 0x10), (0x10, 0x1000), (!0xFFF, 0x2000)] {
         let window = Window { aperture: Aperture::High, base, size };
         assert_eq!(space.claim_window(window), Err(ConfigError::BadWindow));
     }
