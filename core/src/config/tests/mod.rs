@@ -4,6 +4,7 @@ mod fake;
 mod flips;
 mod hazards;
 mod invariants;
+mod lifecycle;
 mod properties;
 mod reads;
 mod recording;
