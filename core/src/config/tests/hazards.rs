@@ -56,6 +56,26 @@ fn t2_masks_are_probed_again_after_a_resizable_bar_control_write() {
 }
 
 #[test]
+fn t2_a_bar_that_grew_is_checked_with_its_new_size() {
+    let mut rig = Rig::new(Policy::Deferred, 2);
+    rig.command(1, 2);
+    rig.write(0, 0x108, 4, 3 << 8 | 0x20);
+    // The guest enables without having looked at its BARs: 8 MiB from place 0 lie over place 1.
+    rig.command(0, 2);
+    assert_eq!(rig.read(0, 4, 2), 0);
+    rig.command(1, 0);
+    rig.command(0, 2);
+    assert_eq!(rig.read(0, 4, 2), 2);
+    // A reset may bring the old size back.
+    rig.host.functions[0].probed = PROBED;
+    rig.write(0, 0x54, 2, 0xA810);
+    rig.move_to(0, 0);
+    rig.command(0, 2);
+    assert_eq!(rig.space.layout(slot(0)).unwrap().get(0).unwrap().size, 1 << 20);
+    rig.check();
+}
+
+#[test]
 fn t3_suppression_ends_when_the_host_may_have_lost_state() {
     let mut rig = Rig::new(Policy::Deferred, 1);
     assert_eq!(rig.traps(|rig| rig.command(0, 0)), 0);
