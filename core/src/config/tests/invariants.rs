@@ -300,4 +300,8 @@ fn i9_liveness_is_asked_of_the_host() {
     assert_eq!(rig.read(0, 0, 2), 0xFFFF);
     assert_eq!(rig.read(0, 0, 4), 0xC03E_1414);
     assert_eq!(rig.traps(|rig| assert_eq!(rig.read(0, 0, 4), 0xC03E_1414)), 0);
+    // Our own poll settles it as well.
+    rig.space.host_lost_state(Functions::One(slot(0)));
+    assert!(rig.space.alive(&mut rig.host, slot(0)));
+    assert_eq!(rig.traps(|rig| assert_eq!(rig.read(0, 0, 4), 0xC03E_1414)), 0);
 }
