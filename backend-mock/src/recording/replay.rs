@@ -123,24 +123,13 @@ fn replay_section(section: &Section, policy: Policy) -> Result<SectionReplay, Re
     let mut mismatches = Vec::new();
     for (index, event) in section.events.iter().enumerate() {
         let Some(lane) = event.kind.channel().and_then(|channel| lanes.get_mut(&channel)) else { continue };
-        lane.advance_to(index);
-        match &event.kind {
-            EventKind::Select { value, .. } => lane.select(*value),
-            EventKind::ConfigRead(read) => {
-                let answered = lane.read(read);
-                if answered != read.value {
-                    counts.mismatches += 1;
-                    if mismatches.len() < KEPT {
-                        let (line, offset, recorded) = (event.line, read.offset, read.value);
-                        mismatches.push(Mismatch { line, offset, recorded, answered });
-                    }
-                }
+        let (Some(answered), EventKind::ConfigRead(read)) = (lane.take(index), &event.kind) else { continue };
+        if answered != read.value {
+            counts.mismatches += 1;
+            if mismatches.len() < KEPT {
+                let (line, offset, recorded) = (event.line, read.offset, read.value);
+                mismatches.push(Mismatch { line, offset, recorded, answered });
             }
-            EventKind::ConfigWrite(write) => lane.write(write),
-            EventKind::Packet(packet) => lane.packet(packet),
-            EventKind::ChannelOpen(_) => lane.opened(),
-            EventKind::ChannelClose(_) => lane.closed(),
-            _ => {}
         }
     }
     let mut message_errors = Vec::new();

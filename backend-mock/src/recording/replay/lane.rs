@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hvpci_core::bus::{Request, SubmitError};
-use hvpci_core::decode::{GuestStyle, Policy};
-use hvpci_core::wire::{GuestMessage, HostMessage, MessageType, PowerState};
+use hvpci_core::decode::Policy;
+use hvpci_core::wire::{GuestMessage, HostMessage, MessageType};
 use hvpci_core::{InstanceId, Slot, Time};
 
-use super::super::event::{ChannelId, ConfigRead, ConfigWrite, Direction, EventKind, Packet, Section};
+use super::super::event::{ChannelId, Direction, EventKind, Packet, Section};
 use super::super::totals::Totals;
 use super::ReplayError;
-use super::compare::{Kind, is_callers, kind};
+use super::compare::{Kind, is_callers};
 use super::engine::Engine;
 use super::facts::{Facts, request};
 use super::half::Half;
-use super::inject::{NotInjected, addresses, to_request};
 use super::pairing::Pairing;
 use super::replies::{done, wrong_version};
+
+mod requests;
 
 /// Steps that one event may take the engine onward: three for each of 256 functions, and those of the bus.
 const MAX_STEPS: usize = 1024;
@@ -100,15 +100,32 @@ impl<'a> Lane<'a> {
         &self.errors
     }
 
-    /// Time goes on to an event of this channel.
-    pub(super) fn advance_to(&mut self, index: usize) {
+    /// Takes the event of this channel at `index` of the section. Indexes only grow. Returns what a config read gives.
+    pub(super) fn take(&mut self, index: usize) -> Option<u32> {
+        let section: &'a Section = self.section;
+        let event = section.events.get(index)?;
         self.index = index;
-        let time = self.section.events.get(index).map_or(0, |event| event.time.as_nanos());
-        self.now = Time::from_nanos(u64::try_from(time).unwrap_or(u64::MAX));
+        self.now = Time::from_nanos(u64::try_from(event.time.as_nanos()).unwrap_or(u64::MAX));
         self.half.advance_to(index);
+        match &event.kind {
+            EventKind::Select { value, .. } => self.half.select(*value),
+            EventKind::ConfigRead(read) => {
+                self.reach_selected();
+                return Some(self.half.read(read));
+            }
+            EventKind::ConfigWrite(write) => {
+                self.reach_selected();
+                self.half.write(write);
+            }
+            EventKind::Packet(packet) => self.packet(packet),
+            EventKind::ChannelOpen(_) => self.opened(),
+            EventKind::ChannelClose(_) => self.closed(),
+            _ => {}
+        }
+        None
     }
 
-    pub(super) fn opened(&mut self) {
+    fn opened(&mut self) {
         if self.begun && !self.engine.is_down() {
             self.closed();
         }
@@ -117,7 +134,7 @@ impl<'a> Lane<'a> {
         self.step();
     }
 
-    pub(super) fn closed(&mut self) {
+    fn closed(&mut self) {
         self.begun = true;
         self.report_unmatched(false);
         self.engine.close(&mut self.half, &self.facts, self.index, self.now);
@@ -130,21 +147,7 @@ impl<'a> Lane<'a> {
         self.report_unmatched(true);
     }
 
-    pub(super) fn select(&mut self, wslot: u32) {
-        self.half.select(wslot);
-    }
-
-    pub(super) fn read(&mut self, read: &ConfigRead) -> u32 {
-        self.reach_selected();
-        self.half.read(read)
-    }
-
-    pub(super) fn write(&mut self, write: &ConfigWrite) {
-        self.reach_selected();
-        self.half.write(write);
-    }
-
-    pub(super) fn packet(&mut self, packet: &Packet) {
+    fn packet(&mut self, packet: &Packet) {
         match (packet.direction, packet.descriptor.is_completion()) {
             (Direction::GuestToHost, true) => {}
             (Direction::GuestToHost, false) => {
@@ -191,106 +194,6 @@ impl<'a> Lane<'a> {
                 Some(slot) => format!("our engine has no function in slot {slot}"),
                 None => "a function on a channel on which the host never listed any".to_owned(),
             });
-        }
-    }
-
-    /// A request of the recorded guest.
-    fn request(&mut self, message: &GuestMessage<'_>) {
-        let slot = message.slot();
-        match message {
-            // Not known, which was noted; or known and not sent by the engine.
-            GuestMessage::Unknown { .. } | GuestMessage::TdispCommand { .. } => return,
-            GuestMessage::DeleteInterrupt { .. }
-            | GuestMessage::ResourcesReleased { .. }
-            | GuestMessage::EjectionComplete { .. }
-            | GuestMessage::D0Exit => self.begin(),
-            // A guest that left D0 enters it again, and the channel stayed open.
-            _ if self.engine.is_down() => {
-                self.begun = true;
-                self.engine.start(self.now);
-                self.step();
-            }
-            _ => {}
-        }
-        self.asked.insert(self.index, Asked { kind: kind(message), ours: None, arrived: None });
-        match message {
-            GuestMessage::D0Exit if !self.engine.has_unmatched(kind(message)) => self.engine.stop(self.now),
-            // The guest has let go of the function.
-            GuestMessage::EjectionComplete { .. } => {
-                self.engine.let_go(&mut self.half, &self.facts, self.index, self.now);
-            }
-            GuestMessage::ResourcesAssigned { slot, bars, .. } if self.facts.style == GuestStyle::Messages => {
-                let bars = addresses(bars);
-                self.half.bars_named(*slot, bars);
-                if self.engine.is_assigned(*slot) {
-                    let _ = self.engine.submit(self.now, Request::AssignResources { slot: *slot, bars });
-                }
-            }
-            _ if is_callers(message) => {
-                if let GuestMessage::PowerStateChange { slot, state } = message {
-                    self.half.power_asked(*slot, *state == PowerState::D0);
-                }
-                self.inject(message);
-            }
-            _ => {}
-        }
-        self.step();
-        let waits = matches!(
-            message,
-            GuestMessage::ResourcesReleased { .. } | GuestMessage::EjectionComplete { .. } | GuestMessage::D0Exit
-        );
-        if !waits && !is_callers(message) {
-            let index = self.index;
-            self.go_on(false, |lane| lane.asked.get(&index).is_none_or(|asked| asked.ours.is_some()));
-            if slot.is_some_and(|slot| self.listed && !self.engine.has(slot)) {
-                self.asked.remove(&index);
-                self.absent(slot);
-            }
-        }
-    }
-
-    /// Makes a driver's request of our engine.
-    fn inject(&mut self, message: &GuestMessage<'_>) {
-        let request = match to_request(message) {
-            Ok(request) => request,
-            Err(NotInjected::OwnStep) => return,
-            Err(NotInjected::Block(bytes)) => {
-                self.asked.remove(&self.index);
-                return self.error(format!("a config block of {bytes} bytes"));
-            }
-        };
-        let (slot, silent) =
-            (request.slot(), matches!(&request, Request::DeleteInterrupt { entry, .. } if entry.message_count == 0));
-        if matches!(request, Request::CreateInterrupt(_)) && !self.pairing.answered.contains(&self.index) {
-            self.unknown_interrupts += 1;
-        }
-        let mut result = self.engine.submit(self.now, request.clone());
-        if matches!(result, Err(SubmitError::NotUp | SubmitError::NoFunction(_))) {
-            self.go_on(true, |lane| lane.half.has(slot));
-            result = self.engine.submit(self.now, request);
-        }
-        match result {
-            Ok(()) => {
-                if silent {
-                    // Ours sends nothing for the vectors of a group but the first.
-                    self.asked.remove(&self.index);
-                }
-            }
-            Err(error) => {
-                self.asked.remove(&self.index);
-                self.refused(slot, error);
-            }
-        }
-    }
-
-    /// Our engine does not take a request that the recorded guest made.
-    fn refused(&mut self, slot: Slot, error: SubmitError) {
-        match error {
-            SubmitError::NotUp | SubmitError::NoFunction(_) => self.absent(Some(slot)),
-            SubmitError::NoInterrupt if self.unknown_interrupts > 0 => self.unknown_interrupts -= 1,
-            // Created before the recording began, or gone with its function.
-            SubmitError::NoInterrupt if self.midway || self.engine.has_lost(slot) => {}
-            error => self.error(format!("our engine does not take the request: {error}")),
         }
     }
 
