@@ -1,1 +1,10 @@
+//! Tests of the engine against a scripted host.
 
+mod bringup;
+mod hostile;
+mod hotplug;
+mod interrupts;
+mod requests;
+mod resume;
+mod rig;
+mod sweep;

@@ -1,0 +1,535 @@
+//! A scripted host and a platform that keeps accounts, around one bus.
+
+use std::collections::VecDeque;
+
+use super::super::*;
+use crate::backend::{PacketPort, PlatformError, RemovalReason, SendError};
+use crate::config::Reach;
+use crate::decode::GuestStyle;
+use crate::interrupt::{Architecture, InterruptRequest, VpList};
+use crate::placement::{Aperture, Window, WindowNeed};
+use crate::wire::*;
+use crate::{InstanceId, Slot, Time};
+
+pub const GIB: u64 = 1 << 30;
+
+pub fn slot(wslot: u32) -> Slot {
+    Slot::from_wire(wslot).unwrap()
+}
+
+pub fn function(wslot: u32) -> FunctionDescription {
+    FunctionDescription {
+        slot: slot(wslot),
+        vendor: 0x10DE,
+        device: 0x20B0,
+        revision: 0xA1,
+        prog_if: 0,
+        sub_class: 2,
+        base_class: 3,
+        subsystem_vendor: 0x10DE,
+        subsystem: 0x1463,
+        serial: 0x100 + wslot,
+        numa_node: None,
+    }
+}
+
+/// A 64-bit BAR 0 of 64 KiB and a 32-bit BAR 2 of 4 KiB.
+pub const PROBED: ProbedBars = ProbedBars([0xFFFF_000C, 0xFFFF_FFFF, 0xFFFF_F000, 0, 0, 0]);
+/// A 64-bit BAR 1 of 128 GiB.
+pub const HUGE: ProbedBars = ProbedBars([0, 0x0000_000C, 0xFFFF_FFE0, 0, 0, 0]);
+pub const CONFIG_WINDOW: u64 = 0xF800_0000;
+
+/// What the guest said, without borrowed bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    Version(Version),
+    Relations,
+    Requirements(u32),
+    D0Entry(u64),
+    D0Exit,
+    /// The descriptors are all null, or not.
+    Assigned(AssignedForm, u32, bool),
+    Released(u32),
+    Power(u32, PowerState),
+    Create(CreateForm, u32, u32),
+    Delete(u32, MsiEntry),
+    Read(u32, u32, u32),
+    Write(u32, Vec<u8>),
+    EjectComplete(u32),
+    Reset(u32),
+    Get(u32),
+}
+
+pub struct Host {
+    pub versions: Vec<Version>,
+    pub agreed: Version,
+    pub functions: Vec<(FunctionDescription, ProbedBars)>,
+    pub said: Vec<Said>,
+    pub ids: Vec<u64>,
+    pub inbox: VecDeque<(PacketKind, u64, Vec<u8>)>,
+    /// Answers nothing any more.
+    pub silent: bool,
+    /// Requests to leave unanswered; they are kept with their ids.
+    pub ignore: fn(&Said) -> bool,
+    pub ignored: Vec<(u64, Said)>,
+    /// The status to answer a request with, for those that are to fail.
+    pub refuse: fn(&Said) -> Option<Status>,
+    pub d0_refusals: usize,
+    /// The ring takes nothing for so many attempts.
+    pub ring_full: usize,
+    pub closed: bool,
+    pub rescinded: bool,
+    pub bars: Vec<(u32, [MmioDescriptor; 6])>,
+    pub next_data: u32,
+    pub relations_before_d0_reply: bool,
+}
+
+impl Host {
+    fn new() -> Host {
+        Host {
+            versions: Version::SPOKEN.to_vec(),
+            agreed: Version::V1_1,
+            functions: vec![(function(0), PROBED)],
+            said: vec![],
+            ids: vec![],
+            inbox: VecDeque::new(),
+            silent: false,
+            ignore: |_| false,
+            ignored: vec![],
+            refuse: |_| None,
+            d0_refusals: 0,
+            ring_full: 0,
+            closed: false,
+            rescinded: false,
+            bars: vec![],
+            next_data: 0x40,
+            relations_before_d0_reply: true,
+        }
+    }
+
+    pub fn message(&mut self, message: HostMessage<'_>) {
+        let mut buf = vec![0; 0x4000];
+        let length = message.encode(&mut buf).unwrap();
+        buf.truncate(length.next_multiple_of(8));
+        self.inbox.push_back((PacketKind::InBand, 0, buf));
+    }
+
+    pub fn list(&mut self, functions: &[FunctionDescription]) {
+        let mut buf = vec![0; 0x4000];
+        let length = Relations::encode_list(self.agreed.relations_form(), functions, &mut buf).unwrap();
+        buf.truncate(length.next_multiple_of(8));
+        self.inbox.push_back((PacketKind::InBand, 0, buf));
+    }
+
+    pub fn relations(&mut self) {
+        let functions: Vec<_> = self.functions.iter().map(|f| f.0).collect();
+        self.list(&functions);
+    }
+
+    pub fn complete(&mut self, id: u64, payload: Vec<u8>) {
+        self.inbox.push_back((PacketKind::Completion, id, payload));
+    }
+
+    fn reply(&mut self, id: u64, said: &Said) {
+        let mut buf = vec![0; 256];
+        let status = match (self.refuse)(said) {
+            Some(status) => status,
+            None => Status::SUCCESS,
+        };
+        if !status.is_success() {
+            let length = StatusReply { status }.encode(&mut buf).unwrap();
+            buf.truncate(length.next_multiple_of(8));
+            return self.complete(id, buf);
+        }
+        let length = match said {
+            Said::Version(version) => {
+                let known = self.versions.contains(version);
+                if known {
+                    self.agreed = *version;
+                }
+                let status = if known { Status::SUCCESS } else { Status::REVISION_MISMATCH };
+                // The version in the reply says nothing.
+                QueryProtocolVersionReply { status, version: Version::V1_3 }.encode(&mut buf)
+            }
+            Said::D0Entry(_) if self.d0_refusals > 0 => {
+                self.d0_refusals -= 1;
+                StatusReply { status: Status(0xC000_0001) }.encode(&mut buf)
+            }
+            Said::D0Entry(_) if self.relations_before_d0_reply => {
+                self.relations();
+                StatusReply { status }.encode(&mut buf)
+            }
+            Said::D0Entry(_) => {
+                StatusReply { status }.encode(&mut buf).unwrap();
+                buf.truncate(8);
+                self.complete(id, buf);
+                return self.relations();
+            }
+            Said::Requirements(of) => {
+                let bars =
+                    self.functions.iter().find(|f| f.0.slot.to_wire() == *of).map_or(ProbedBars::default(), |f| f.1);
+                ResourceRequirementsReply { status, bars }.encode(&mut buf)
+            }
+            Said::Create(..) => {
+                self.next_data += 1;
+                let entry = MsiEntry { address: 0xFEE0_0000, data: self.next_data, message_count: 1, reserved: 0 };
+                CreateInterruptReply { status, entry }.encode(&mut buf)
+            }
+            Said::Read(_, _, bytes) => {
+                let data = vec![0x5A; *bytes as usize];
+                ReadBlockReply { status, data: &data }.encode(&mut buf)
+            }
+            Said::Get(_) => GetResourcesReply::Resources(MmioDescriptor::NONE).encode(&mut buf),
+            _ => StatusReply { status }.encode(&mut buf),
+        };
+        buf.truncate(length.unwrap().next_multiple_of(8));
+        self.complete(id, buf);
+    }
+
+    fn hear(&mut self, transmit: &Transmit, payload: &[u8]) {
+        let wire = |slot: Slot| slot.to_wire();
+        let said = match GuestMessage::parse(payload).unwrap() {
+            GuestMessage::QueryProtocolVersion { version } => Said::Version(version),
+            GuestMessage::QueryBusRelations => Said::Relations,
+            GuestMessage::QueryResourceRequirements { slot } => Said::Requirements(wire(slot)),
+            GuestMessage::D0Entry { window } => Said::D0Entry(window),
+            GuestMessage::D0Exit => Said::D0Exit,
+            GuestMessage::ResourcesAssigned { form, slot, bars, .. } => {
+                self.bars.push((wire(slot), bars));
+                Said::Assigned(form, wire(slot), bars == MmioDescriptor::NONE)
+            }
+            GuestMessage::ResourcesReleased { slot } => Said::Released(wire(slot)),
+            GuestMessage::PowerStateChange { slot, state } => Said::Power(wire(slot), state),
+            GuestMessage::CreateInterrupt { form, slot, vector, .. } => Said::Create(form, wire(slot), vector),
+            GuestMessage::DeleteInterrupt { slot, entry } => Said::Delete(wire(slot), entry),
+            GuestMessage::ReadBlock { slot, block, bytes } => Said::Read(wire(slot), block, bytes),
+            GuestMessage::WriteBlock { slot, data, .. } => Said::Write(wire(slot), data.to_vec()),
+            GuestMessage::EjectionComplete { slot } => {
+                self.functions.retain(|(function, _)| function.slot != slot);
+                Said::EjectComplete(wire(slot))
+            }
+            GuestMessage::ResetDevice { slot } => Said::Reset(wire(slot)),
+            GuestMessage::GetResources { slot } => Said::Get(wire(slot)),
+            other => panic!("the engine never says {other:?}"),
+        };
+        self.said.push(said.clone());
+        let wants = !matches!(said, Said::Relations | Said::Released(_) | Said::Delete(..) | Said::EjectComplete(_));
+        assert_eq!(transmit.wants_completion, wants, "{said:?}");
+        if wants {
+            assert!(transmit.transaction_id > self.ids.last().copied().unwrap_or(0), "ids only rise, from 1");
+            self.ids.push(transmit.transaction_id);
+        } else {
+            assert_eq!(transmit.transaction_id, 0);
+        }
+        if self.silent || (self.ignore)(&said) {
+            return self.ignored.push((transmit.transaction_id, said));
+        }
+        match said {
+            Said::Relations => self.relations(),
+            said if wants => self.reply(transmit.transaction_id, &said),
+            _ => {}
+        }
+    }
+}
+
+impl PacketPort for Host {
+    fn send(&mut self, packet: &Transmit, payload: &[u8]) -> Result<(), SendError> {
+        assert!(!self.rescinded, "nothing is sent after a rescind");
+        if self.closed {
+            return Err(SendError::Closed);
+        }
+        if self.ring_full > 0 {
+            self.ring_full -= 1;
+            return Err(SendError::Busy);
+        }
+        self.hear(packet, payload);
+        Ok(())
+    }
+}
+
+/// One bus, its host, and what the platform holds.
+pub struct Rig {
+    pub bus: Bus,
+    pub now: Time,
+    pub host: Host,
+    pub log: Vec<Action>,
+    pub published_log: Vec<PublishAction>,
+    pub reports: Vec<Report>,
+    pub open: bool,
+    pub window: bool,
+    pub windows: Vec<Window>,
+    pub claimed: Vec<Window>,
+    pub attached: Vec<Slot>,
+    pub shown: Vec<Slot>,
+    pub next_window: [u64; 2],
+    /// Needs that the platform refuses.
+    pub no_space: fn(&WindowNeed) -> bool,
+    pub fail: fn(&Action) -> bool,
+    pub refuse_publish: bool,
+    /// The publisher does nothing.
+    pub publisher_stuck: bool,
+    /// Small events so far, and what happens at which.
+    pub events: usize,
+    pub rescind_at: Option<usize>,
+    pub silent_at: Option<usize>,
+}
+
+impl Rig {
+    pub fn new(style: GuestStyle) -> Rig {
+        Rig::with(BusOptions::new(style, Architecture::X86))
+    }
+
+    pub fn with(options: BusOptions) -> Rig {
+        let instance: InstanceId = "3f5ae738-5c79-8781-8549-40abcf2714df".parse().unwrap();
+        Rig {
+            bus: Bus::new(instance, options).unwrap(),
+            now: Time::from_nanos(1),
+            host: Host::new(),
+            log: vec![],
+            published_log: vec![],
+            reports: vec![],
+            open: false,
+            window: false,
+            windows: vec![],
+            claimed: vec![],
+            attached: vec![],
+            shown: vec![],
+            next_window: [0x8000_0000, 1 << 40],
+            no_space: |_| false,
+            fail: |_| false,
+            refuse_publish: false,
+            publisher_stuck: false,
+            events: 0,
+            rescind_at: None,
+            silent_at: None,
+        }
+    }
+
+    pub fn functions(mut self, functions: &[(u32, ProbedBars)]) -> Rig {
+        self.host.functions = functions.iter().map(|(s, p)| (function(*s), *p)).collect();
+        self
+    }
+
+    /// Started and run until nothing moves.
+    pub fn up(mut self) -> Rig {
+        self.bus.request_start(self.now);
+        self.run();
+        assert_eq!(self.bus.status(), BusStatus::Running, "{:?}", self.reports);
+        self
+    }
+
+    fn event(&mut self) {
+        if self.rescind_at == Some(self.events) {
+            self.rescind();
+        }
+        if self.silent_at == Some(self.events) {
+            self.host.silent = true;
+        }
+        self.events += 1;
+    }
+
+    pub fn rescind(&mut self) {
+        self.host.rescinded = true;
+        self.host.inbox.clear();
+        self.bus.channel_rescinded(self.now);
+    }
+
+    fn perform(&mut self, action: Action) -> ActionDone {
+        self.log.push(action);
+        if (self.fail)(&action) {
+            return match action {
+                Action::OpenChannel => ActionDone::ChannelOpened(Err(PlatformError::ChannelOpen)),
+                Action::ReserveConfigWindow => ActionDone::ConfigWindow(Err(PlatformError::NoMmioSpace)),
+                Action::Attach { .. } => ActionDone::Attached(Err(PlatformError::OutOfMemory)),
+                other => panic!("{other:?} cannot fail"),
+            };
+        }
+        fn take<T: PartialEq + core::fmt::Debug>(from: &mut Vec<T>, what: &T) {
+            let at = from.iter().position(|x| x == what).unwrap_or_else(|| panic!("{what:?} is not held"));
+            from.remove(at);
+        }
+        match action {
+            Action::OpenChannel => {
+                assert!(!std::mem::replace(&mut self.open, true));
+                return ActionDone::ChannelOpened(Ok(()));
+            }
+            Action::CloseChannel => {
+                assert!(std::mem::replace(&mut self.open, false));
+                self.host.inbox.clear();
+            }
+            Action::ReserveConfigWindow => {
+                assert!(!std::mem::replace(&mut self.window, true));
+                return ActionDone::ConfigWindow(Ok(CONFIG_WINDOW));
+            }
+            Action::ReleaseConfigWindow => assert!(std::mem::replace(&mut self.window, false)),
+            Action::ReserveWindow(need) => {
+                if (self.no_space)(&need) {
+                    return ActionDone::Window(Err(PlatformError::NoMmioSpace));
+                }
+                let next = &mut self.next_window[usize::from(need.aperture == Aperture::High)];
+                let base = next.next_multiple_of(need.align);
+                *next = base + need.size;
+                let window = Window { aperture: need.aperture, base, size: need.size };
+                self.windows.push(window);
+                return ActionDone::Window(Ok(window));
+            }
+            Action::ReleaseWindow(window) => {
+                assert!(!self.claimed.contains(&window));
+                assert!(!self.open || self.attached.is_empty());
+                take(&mut self.windows, &window);
+            }
+            Action::ClaimWindow(window) => self.claimed.push(window),
+            Action::UnclaimWindow(window) => take(&mut self.claimed, &window),
+            Action::Attach { slot } => {
+                assert!(!self.attached.contains(&slot));
+                let seed = self.bus.seed(slot).unwrap();
+                for (bar, address) in (0u8..).zip(seed.bars) {
+                    let layout = crate::config::BarLayout::from_probed(&seed.probed).0;
+                    assert_eq!(layout.get(bar).is_some(), address.is_some());
+                    if let (Some(bar), Some(address)) = (layout.get(bar), address) {
+                        assert!(self.claimed.iter().any(|w| w.contains(address, bar.footprint())));
+                    }
+                }
+                self.attached.push(slot);
+                return ActionDone::Attached(Ok(()));
+            }
+            Action::Detach { slot, reach } => {
+                assert!(!self.shown.contains(&slot), "the OS lets go first");
+                // A rescind between the asking and the doing is no fault of the engine.
+                assert!(reach == Reach::Gone || !self.host.rescinded || self.rescind_at == Some(self.events - 1));
+                take(&mut self.attached, &slot);
+            }
+            _ => {}
+        }
+        ActionDone::Done
+    }
+
+    fn publish(&mut self, action: PublishAction) -> ActionDone {
+        self.published_log.push(action);
+        match action {
+            PublishAction::Publish { slot } if self.refuse_publish => {
+                ActionDone::Published { slot, result: Err(PlatformError::Refused) }
+            }
+            PublishAction::Publish { slot } => {
+                assert!(self.attached.contains(&slot) && !self.shown.contains(&slot));
+                self.shown.push(slot);
+                ActionDone::Published { slot, result: Ok(()) }
+            }
+            PublishAction::Unpublish { slot, .. } => {
+                let at = self.shown.iter().position(|s| *s == slot).expect("shown");
+                self.shown.remove(at);
+                ActionDone::Unpublished { slot }
+            }
+        }
+    }
+
+    /// Goes on until nothing moves at the present time.
+    pub fn run(&mut self) {
+        for _ in 0..100_000 {
+            if !self.turn() {
+                return;
+            }
+        }
+        panic!("never comes to rest: {:?}", self.bus.status());
+    }
+
+    /// One action, packet or publication; `false` when there is none.
+    pub fn turn(&mut self) -> bool {
+        self.bus.handle_timeout(self.now);
+        while let Some(report) = self.bus.poll_report() {
+            self.reports.push(report);
+        }
+        if let Some(action) = self.bus.poll_action() {
+            self.event();
+            let done = self.perform(action);
+            self.bus.action_done(self.now, done);
+            return true;
+        }
+        let sent = self.host.said.len();
+        self.bus.transmit(self.now, &mut self.host);
+        if self.host.said.len() != sent {
+            self.event();
+            return true;
+        }
+        if let Some((kind, transaction_id, payload)) = self.host.inbox.pop_front() {
+            self.event();
+            if !self.host.rescinded {
+                self.bus.handle_packet(self.now, Packet { kind, transaction_id, payload: &payload });
+            }
+            return true;
+        }
+        if !self.publisher_stuck
+            && let Some(action) = self.bus.poll_publish()
+        {
+            self.event();
+            let done = self.publish(action);
+            self.bus.action_done(self.now, done);
+            return true;
+        }
+        false
+    }
+
+    /// Lets time pass from deadline to deadline until nothing is waited for.
+    pub fn run_out(&mut self) {
+        self.run();
+        for _ in 0..1000 {
+            let Some(at) = self.bus.poll_timeout() else { return };
+            assert!(at > self.now, "a deadline that never passes: {at:?}");
+            self.now = at;
+            self.run();
+        }
+        panic!("waits for ever: {:?}", self.bus.status());
+    }
+
+    pub fn wait(&mut self, seconds: u64) {
+        self.now = self.now.after(core::time::Duration::from_secs(seconds));
+        self.run();
+    }
+
+    pub fn stop(&mut self) {
+        self.bus.request_stop(self.now);
+        self.run_out();
+    }
+
+    /// Nothing is held by anybody.
+    pub fn assert_nothing_left(&self) {
+        assert!(!self.open && !self.window, "open {} window {}", self.open, self.window);
+        assert_eq!((&self.windows, &self.claimed), (&vec![], &vec![]));
+        assert_eq!((&self.attached, &self.shown), (&vec![], &vec![]));
+        assert_eq!(self.bus.quarantined_bytes(), 0);
+        assert_eq!(self.bus.slots().count(), 0);
+    }
+
+    pub fn deliver(&mut self, kind: PacketKind, transaction_id: u64, payload: &[u8]) {
+        self.bus.handle_packet(self.now, Packet { kind, transaction_id, payload });
+    }
+
+    pub fn submit(&mut self, request: Request) -> Ticket {
+        self.bus.submit(self.now, request).unwrap()
+    }
+
+    pub fn interrupt(&mut self, wslot: u32) -> (InterruptHandle, MsiEntry) {
+        let ticket = self.submit(create(wslot));
+        self.run();
+        match self.bus.poll_reply(ticket) {
+            core::task::Poll::Ready(Ok(Reply::Interrupt { handle, entry })) => (handle, entry),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn said_about(&self, what: impl Fn(&Said) -> bool) -> Vec<Said> {
+        self.host.said.iter().filter(|s| what(s)).cloned().collect()
+    }
+
+    pub fn unpublished(&self) -> Vec<(u32, RemovalReason)> {
+        let gone = |p: &PublishAction| match p {
+            PublishAction::Unpublish { slot, reason } => Some((slot.to_wire(), *reason)),
+            PublishAction::Publish { .. } => None,
+        };
+        self.published_log.iter().filter_map(gone).collect()
+    }
+}
+
+pub fn create(wslot: u32) -> Request {
+    Request::CreateInterrupt(InterruptRequest::single(slot(wslot), 0x30, VpList::one(0)))
+}
