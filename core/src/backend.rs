@@ -4,13 +4,13 @@
 //! operations that may sleep ([`Platform`]) and is object-safe, so that a platform is chosen at run time behind `dyn`.
 
 use alloc::boxed::Box;
-use core::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::bus::Bus;
-use crate::config::ConfigSpace;
+use crate::bus::{Bus, FunctionInfo, InterruptHandle, Report, Transmit};
+use crate::config::{ConfigReport, ConfigSpace};
 use crate::placement::{Window, WindowNeed};
+use crate::wire::MsiEntry;
 use crate::{InstanceId, Slot, Time};
 
 /// The width of an access to config space.
@@ -92,7 +92,7 @@ pub enum SendError {
 /// The sending side of the VMBus channel of one bus. Any context; must not sleep, allocate or call back into the engine.
 pub trait PacketPort {
     /// Sends one in-band packet. `payload` is padded to a multiple of 8 by the carrier.
-    fn send(&mut self, packet: &crate::bus::Transmit, payload: &[u8]) -> Result<(), SendError>;
+    fn send(&mut self, packet: &Transmit, payload: &[u8]) -> Result<(), SendError>;
 }
 
 /// Why a platform could not do what an action asked. The engine ends the step that needed it and says which it was.
@@ -144,7 +144,7 @@ pub trait Platform: Send + Sync {
     /// does not take the engine lock. Before the config window exists the port reads all ones and drops writes.
     fn with_config(&self, f: &mut dyn FnMut(&mut ConfigSpace, &mut dyn ConfigPort));
 
-    /// Wakes the pump and the publisher out of [`Platform::wait`]. Any context.
+    /// Wakes every waiter of this bus out of [`Platform::wait`]. Any context.
     fn wake(&self);
 
     /// Waits until [`Platform::wake`] has been called since the last wait of the same `waiter` returned, or until
@@ -171,25 +171,29 @@ pub trait Platform: Send + Sync {
     async fn release_window(&self, window: Window);
 
     /// Shows a function to the OS, which may scan it, bind a driver and enable it before this returns.
-    async fn publish(&self, function: &crate::bus::FunctionInfo) -> Result<(), PlatformError>;
+    async fn publish(&self, function: &FunctionInfo) -> Result<(), PlatformError>;
 
     /// Takes a function away from the OS. Its driver has let go of it when this returns. Never fails.
     async fn unpublish(&self, slot: Slot, reason: RemovalReason);
 
-    /// Hands the platform something to act on or to print: see [`crate::bus::Report`]. Must not sleep.
-    fn report(&self, report: &crate::bus::Report);
+    /// After a resume an interrupt has a new address and new data: writes them where the old ones were, in the function's
+    /// MSI capability or MSI-X table. Called from the pump; must not sleep.
+    fn interrupt_recreated(&self, handle: InterruptHandle, slot: Slot, entry: MsiEntry);
 
-    /// How long a poll of a lost-cause request may spin between two looks at the ring when interrupts are off.
-    fn poll_interval(&self) -> Duration {
-        Duration::from_micros(100)
-    }
+    /// Hands the platform something of the engine half to act on or to print. Called from the pump; must not sleep.
+    fn report(&self, report: &Report);
+
+    /// Hands the platform something of the config half to print. Called from the pump; must not sleep.
+    fn config_report(&self, report: &ConfigReport);
 }
 
-/// Which of the two futures of a bus is waiting.
+/// Who is waiting. Each waits alone: at most one wait per waiter is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Waiter {
     /// The pump: packets, timers, resources.
     Pump,
     /// The publisher: publishing and unpublishing functions.
     Publisher,
+    /// A caller of [`crate::driver::request`] or of the power functions, on behalf of this function.
+    Function(Slot),
 }

@@ -30,6 +30,7 @@ pub mod backend;
 pub mod bus;
 pub mod config;
 pub mod decode;
+pub mod driver;
 pub mod instance;
 pub mod interrupt;
 pub mod placement;

@@ -1,1 +1,48 @@
-fn main() {}
+//! The project's chores. `cargo xtask test` is the one command that passes or fails the whole project.
+
+mod apt;
+mod lanes;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xshell::Shell;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "hvpci's chores", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every test this machine can run; say loudly which lanes it cannot run and what they need.
+    ///
+    /// Needed Debian packages are installed with apt-get (as root, or through sudo without a password). With CI set in the
+    /// environment a lane that cannot run is a failure.
+    Test,
+    /// What a reviewer would complain about first: formatting, clippy, rustdoc, all with warnings denied.
+    Lint,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<bool> {
+    let sh = Shell::new()?;
+    sh.change_dir(lanes::workspace_root());
+    match command {
+        Command::Test => lanes::test(&sh),
+        Command::Lint => lanes::lint(&sh),
+    }
+}

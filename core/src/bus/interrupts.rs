@@ -1,7 +1,7 @@
 //! The interrupts that the host created for the functions: kept so that resume can create them again.
 
 use crate::Slot;
-use crate::interrupt::{InterruptRequest, VpList};
+use crate::interrupt::InterruptRequest;
 use crate::wire::MsiEntry;
 
 use super::child::{Assigned, Notice};
@@ -97,7 +97,7 @@ impl Bus {
             return;
         }
         count(&mut self.counters.late_interrupts_deleted);
-        let request = InterruptRequest::single(slot, 0, VpList::default());
+        let request = InterruptRequest::single(slot, 0, crate::wire::VpSet::default());
         let mut record = Record::new(InterruptHandle(0), request, entry);
         record.live = Live::Dying;
         // Room was kept when it was asked for.

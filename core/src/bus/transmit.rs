@@ -3,9 +3,7 @@
 use crate::backend::{PacketPort, SendError};
 use crate::config::BarLayout;
 use crate::decode::GuestStyle;
-use crate::wire::{
-    DeliveryMode, GUEST_MESSAGE_BUFFER, GuestMessage, MmioDescriptor, MsiResources, PowerState, Version, VpSet,
-};
+use crate::wire::{GUEST_MESSAGE_BUFFER, GuestMessage, MmioDescriptor, MsiResources, PowerState};
 use crate::{Slot, Time};
 
 use super::child::{Notice, Prefetch};
@@ -218,16 +216,7 @@ impl Bus {
     }
 
     fn encode_create(&self, request: &crate::interrupt::InterruptRequest, buf: &mut [u8]) -> Option<usize> {
-        let version: Version = self.version?;
-        let create = request.to_create(self.options.architecture, version).ok()?;
-        let message = GuestMessage::CreateInterrupt {
-            form: version.create_form(),
-            slot: create.slot,
-            vector: create.vector,
-            delivery: DeliveryMode(create.delivery.to_wire()),
-            count: create.count,
-            targets: VpSet::from_list(create.targets.as_slice()).ok()?,
-        };
+        let message = request.to_create(self.options.architecture, self.version?).ok()?;
         message.encode(buf).ok()
     }
 }

@@ -1,31 +1,30 @@
 //! Config space as the guest sees it, in front of the two-page config window.
+//!
+//! [`ConfigSpace`] is the config half of a bus. What it answers itself: identity and INTx registers (from the
+//! description), BARs and COMMAND (from the shadows of [`crate::decode`]), and registers that cannot change by themselves
+//! (from the read cache, see [`cached_registers`]). Everything else goes to the host, one trap per access and one more
+//! when another function was selected last.
 
+mod access;
 mod bars;
+mod cache;
+mod capability;
+mod claims;
+mod command;
+mod function;
+mod header;
+mod lifecycle;
+mod page;
+mod power;
+mod registers;
+mod report;
+mod reset;
+mod space;
 
 pub use bars::{Bar, BarDefect, BarDefects, BarLayout};
-
-/// The config half of one bus.
-#[derive(Debug)]
-pub struct ConfigSpace {}
-
-/// Whether the host may still be spoken to about a function that is being detached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reach {
-    /// It may.
-    Host,
-    /// The device is gone.
-    Gone,
-}
-
-/// What is needed to take a function over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FunctionSeed {
-    /// What the host says of it.
-    pub description: crate::wire::FunctionDescription,
-    /// What its BAR registers read after all ones were written to them.
-    pub probed: crate::wire::ProbedBars,
-    /// Where its BARs were placed, by (lower) register.
-    pub bars: [Option<u64>; 6],
-    /// Whether the host was told of them by message.
-    pub host_bars_known: bool,
-}
+pub use command::{Command, Status};
+pub use lifecycle::{FunctionSeed, Functions, Reach};
+pub use power::PowerPlan;
+pub use registers::{CachedRegister, DROPPED_BY, Home, cached_registers};
+pub use report::{ConfigError, ConfigReport, EnableRefused};
+pub use space::{ConfigOptions, ConfigSpace};

@@ -30,8 +30,9 @@ pub struct Ledger {
     pub host_map_time: Duration,
 }
 
-impl AddAssign for Ledger {
-    fn add_assign(&mut self, other: Ledger) {
+impl Ledger {
+    /// Adds the counts of `other`.
+    pub fn merge(&mut self, other: Ledger) {
         let Ledger {
             maps,
             unmaps,
@@ -56,5 +57,11 @@ impl AddAssign for Ledger {
         self.stale_bars = self.stale_bars.saturating_add(stale_bars);
         self.wasted_prefetches = self.wasted_prefetches.saturating_add(wasted_prefetches);
         self.host_map_time = self.host_map_time.saturating_add(host_map_time);
+    }
+}
+
+impl AddAssign for Ledger {
+    fn add_assign(&mut self, other: Ledger) {
+        self.merge(other);
     }
 }

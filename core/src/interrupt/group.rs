@@ -1,15 +1,6 @@
 //! What the host gave, and who has to give it back.
 
-/// What the host answers a CREATE_INTERRUPT with, and wants back unchanged in DELETE_INTERRUPT.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct MsiEntry {
-    /// The address the function writes to.
-    pub address: u64,
-    /// The data it writes.
-    pub data: u32,
-    /// How many vectors the entry stands for; 0 for an alias inside a group.
-    pub message_count: u16,
-}
+use crate::wire::MsiEntry;
 
 impl MsiEntry {
     /// Whether the entry stands for something at the host. An alias does not, and must not be sent in DELETE_INTERRUPT

@@ -1,8 +1,8 @@
 //! What a platform wants of CREATE_INTERRUPT, and what cannot be had.
 
-use super::{SpiRange, VpList};
+use super::SpiRange;
 use crate::Slot;
-use crate::wire::Version;
+use crate::wire::{CreateForm, DeliveryMode, GuestMessage, MAX_MESSAGES_PER_REQUEST, MAX_VPS_IN_LIST, Version, VpSet};
 
 /// The machine's interrupt architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,33 +13,13 @@ pub enum Architecture {
     Arm64,
 }
 
-/// The delivery mode on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Delivery {
-    /// To the processors named. The only mode the core asks for: lowest priority is an x86 mode that pci-hyperv
-    /// stopped to use, and that arm64 does not have.
-    #[default]
-    Fixed,
-}
-
-impl Delivery {
-    /// The byte of the message.
-    pub const fn to_wire(self) -> u8 {
-        match self {
-            Delivery::Fixed => 0,
-        }
-    }
-}
-
-/// The most vectors of one multi-MSI function (PCI Express Base 7.7.1.2, Multiple Message Capable).
-pub(super) const MAX_VECTORS: u16 = 32;
 /// The first x86 vector free for devices: 0-15 are illegal in an MSI (Intel SDM volume 3, 11.5.2).
 const FIRST_X86_VECTOR: u32 = 16;
 /// The last x86 vector.
 const LAST_X86_VECTOR: u32 = 255;
 
 /// What is to be created: `count` vectors from `vector` on, for a function, aimed at some processors.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InterruptRequest {
     /// The function.
     pub slot: Slot,
@@ -47,8 +27,9 @@ pub struct InterruptRequest {
     pub vector: u32,
     /// How many vectors: 1 for MSI-X; 1 to 32, a power of two, for MSI.
     pub count: u16,
-    /// The processors.
-    pub targets: VpList,
+    /// The processors: on x86 one is enough, as the real ones are set by the retarget hypercall. The host picks the physical
+    /// CPU that takes the device's interrupt from *this* one, so it matters all the same: see [`super::VpSpread`].
+    pub targets: VpSet,
 }
 
 impl InterruptRequest {
@@ -57,17 +38,17 @@ impl InterruptRequest {
     pub const DUMMY_VECTOR: u32 = 32;
 
     /// One interrupt, of MSI-X or of single MSI, with its real vector.
-    pub fn single(slot: Slot, vector: u32, targets: VpList) -> InterruptRequest {
+    pub fn single(slot: Slot, vector: u32, targets: VpSet) -> InterruptRequest {
         InterruptRequest { slot, vector, count: 1, targets }
     }
 
     /// A multi-MSI group on x86, with the dummy vector.
-    pub fn multi_msi(slot: Slot, count: u16, targets: VpList) -> InterruptRequest {
+    pub fn multi_msi(slot: Slot, count: u16, targets: VpSet) -> InterruptRequest {
         InterruptRequest { slot, vector: InterruptRequest::DUMMY_VECTOR, count, targets }
     }
 
     /// One interrupt or a multi-MSI group on arm64, with the SPIs allocated for it.
-    pub fn spis(slot: Slot, range: SpiRange, targets: VpList) -> InterruptRequest {
+    pub fn spis(slot: Slot, range: SpiRange, targets: VpSet) -> InterruptRequest {
         InterruptRequest { slot, vector: u32::from(range.first()), count: range.count(), targets }
     }
 
@@ -78,7 +59,7 @@ impl InterruptRequest {
     /// See [`InterruptError`].
     pub fn validate(&self, architecture: Architecture) -> Result<(), InterruptError> {
         let (slot, vector, count) = (self.slot, self.vector, self.count);
-        if !count.is_power_of_two() || count > MAX_VECTORS {
+        if !count.is_power_of_two() || count > MAX_MESSAGES_PER_REQUEST {
             return Err(InterruptError::Count { slot, count });
         }
         if self.targets.as_slice().is_empty() {
@@ -96,6 +77,40 @@ impl InterruptRequest {
             return Err(InterruptError::Misaligned { slot, vector, count });
         }
         Ok(())
+    }
+
+    /// The message to send for this request on a bus that negotiated `version`: CREATE_INTERRUPT on 1.1, the second form
+    /// on 1.2 and 1.3, the third from 1.4 on. Always fixed delivery: lowest priority is an x86 mode, and the hypercall
+    /// that aims the interrupt says anew whether one or all targets take it.
+    ///
+    /// # Errors
+    ///
+    /// See [`InterruptError`]. What this gives can always be encoded.
+    pub fn to_create(
+        &self,
+        architecture: Architecture,
+        version: Version,
+    ) -> Result<GuestMessage<'static>, InterruptError> {
+        let InterruptRequest { slot, vector, count, targets } = *self;
+        if !version.is_spoken() {
+            return Err(InterruptError::NotSpoken { slot, version });
+        }
+        self.validate(architecture)?;
+        let form = version.create_form();
+        if architecture == Architecture::Arm64 && form != CreateForm::V3 {
+            return Err(InterruptError::VersionTooLow { slot, version });
+        }
+        let named = targets.as_slice().len();
+        match form {
+            CreateForm::V1 => {
+                targets.mask().map_err(|vp| InterruptError::VpTooHigh { slot, vp, version })?;
+            }
+            CreateForm::V2 | CreateForm::V3 if named > MAX_VPS_IN_LIST => {
+                return Err(InterruptError::TooManyTargets { slot, named });
+            }
+            CreateForm::V2 | CreateForm::V3 => {}
+        }
+        Ok(GuestMessage::CreateInterrupt { form, slot, vector, delivery: DeliveryMode::FIXED, count, targets })
     }
 }
 
@@ -115,6 +130,14 @@ pub enum InterruptError {
     NoTargets {
         /// The function.
         slot: Slot,
+    },
+    /// More processors than the lists of versions 1.2 and later hold.
+    #[error("function {slot}: an interrupt for {named} processors at once; at most 32 can be named")]
+    TooManyTargets {
+        /// The function.
+        slot: Slot,
+        /// How many were named.
+        named: usize,
     },
     /// A vector the architecture does not have for devices.
     #[error("function {slot}: vectors from {vector} ({count}) are not all between {first} and {last}")]

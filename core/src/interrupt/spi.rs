@@ -150,7 +150,11 @@ impl Default for SpiAllocator {
 }
 
 fn check_count(count: u16) -> Result<(), SpiError> {
-    if count.is_power_of_two() && count <= super::request::MAX_VECTORS { Ok(()) } else { Err(SpiError::Count(count)) }
+    if count.is_power_of_two() && count <= crate::wire::MAX_MESSAGES_PER_REQUEST {
+        Ok(())
+    } else {
+        Err(SpiError::Count(count))
+    }
 }
 
 /// `count` (1 to 32) ones.

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Slot;
-use crate::wire::Version;
+use crate::wire::{CreateForm, CreateInterruptReply, DeliveryMode, GuestMessage, Version, VpSet};
 
-fn one(vp: u16) -> VpList {
-    VpList::one(vp)
+fn one(vp: u16) -> VpSet {
+    VpSet::single(vp)
 }
 
 fn x86(vector: u32, count: u16) -> Result<(), InterruptError> {
@@ -18,13 +18,53 @@ fn arm64(vector: u32, count: u16) -> Result<(), InterruptError> {
     InterruptRequest { slot: Slot::ZERO, vector, count, targets: one(0) }.validate(Architecture::Arm64)
 }
 
+fn form(message: GuestMessage<'_>) -> CreateForm {
+    let GuestMessage::CreateInterrupt { form, delivery: DeliveryMode::FIXED, .. } = message else {
+        panic!("{message:?}")
+    };
+    form
+}
+
+fn encoded(request: &InterruptRequest, architecture: Architecture, version: Version) -> Vec<u8> {
+    let mut buffer = [0xAA; 128];
+    let length = request.to_create(architecture, version).unwrap().encode(&mut buffer).unwrap();
+    buffer[..length].to_vec()
+}
+
 #[test]
-fn each_version_has_its_form() {
-    use CreateForm::{V1, V2, V3};
-    let versions = [Version::V1_1, Version::V1_2, Version::V1_3, Version::V1_4, Version::V1_5, Version::V1_6];
-    assert_eq!(versions.map(|v| CreateForm::of(v).unwrap()), [V1, V2, V2, V3, V3, V3]);
-    assert_eq!(CreateForm::of(Version::V1_0), None);
-    assert_eq!(CreateForm::of(Version(0x0001_0007)), None);
+fn the_recorded_create() {
+    // CREATE_INTERRUPT3 of the recording, 82 bytes and zeros up to the next multiple of 8.
+    let mut expected = hex("1b004942 00000000 ef000000 00000100 01000000");
+    expected.resize(88, 0);
+    let mut sent = encoded(&InterruptRequest::single(Slot::ZERO, 0xEF, one(0)), Architecture::X86, Version::V1_4);
+    assert!((82..=88).contains(&sent.len()));
+    sent.resize(88, 0);
+    assert_eq!(sent, expected);
+    // Its answer, and the DELETE_INTERRUPT that was sent for it.
+    let answer = CreateInterruptReply::parse(&hex("00000000 00000000 00000100 00000000 0400e0fe 00000000")).unwrap();
+    let entry = MsiGroup::new(answer.entry, 1).to_delete().unwrap();
+    assert_eq!((entry.address, entry.data, entry.message_count), (0xFEE0_0004, 0, 1));
+    let mut buffer = [0; 128];
+    let length = GuestMessage::DeleteInterrupt { slot: Slot::ZERO, entry }.encode(&mut buffer).unwrap();
+    assert_eq!(buffer[..length], hex("15004942 00000000 00000100 00000000 0400e0fe 00000000"));
+}
+
+#[test]
+fn the_other_forms_by_hand() {
+    let slot = Slot::new(1, 2).unwrap();
+    let group = InterruptRequest::multi_msi(slot, 4, VpSet::from_list(&[0, 5]).unwrap());
+    // reference/protocol.md section 5: u8 vector, u8 delivery, u16 count, u32 reserved, u64 mask.
+    let v1 = hex("14004942 41000000 20 00 0400 00000000 2100000000000000");
+    assert_eq!(encoded(&group, Architecture::X86, Version::V1_1), v1);
+    // u8 vector, u8 delivery, u16 count, u16 processors, then 32 places of u16.
+    let v2 = hex("17004942 41000000 20 00 0400 0200 0000 0500");
+    let sent = encoded(&group, Architecture::X86, Version::V1_3);
+    assert!(sent.starts_with(&v2) && (78..=80).contains(&sent.len()) && sent[v2.len()..].iter().all(|b| *b == 0));
+    // u32 vector, u8 delivery, u8 reserved, u16 count, u16 processors.
+    let v3 = hex("1b004942 41000000 e0030000 00 00 1000 0100 0700");
+    let spis = InterruptRequest::spis(slot, SpiRange::new(992, 16).unwrap(), one(7));
+    let sent = encoded(&spis, Architecture::Arm64, Version::V1_6);
+    assert!(sent.starts_with(&v3) && (82..=84).contains(&sent.len()) && sent[v3.len()..].iter().all(|b| *b == 0));
 }
 
 #[test]
@@ -57,26 +97,28 @@ fn what_a_version_cannot_say_is_refused() {
     let high = InterruptRequest::single(slot, 0x23, one(64));
     let create = |request: &InterruptRequest, version| request.to_create(Architecture::X86, version);
     assert_eq!(create(&high, Version::V1_1), Err(InterruptError::VpTooHigh { slot, vp: 64, version: Version::V1_1 }));
-    assert_eq!(create(&high, Version::V1_2).unwrap().form, CreateForm::V2);
-    assert_eq!(create(&InterruptRequest::single(slot, 0x23, one(63)), Version::V1_1).unwrap().form, CreateForm::V1);
+    assert_eq!(form(create(&high, Version::V1_2).unwrap()), CreateForm::V2);
+    assert_eq!(form(create(&InterruptRequest::single(slot, 0x23, one(63)), Version::V1_1).unwrap()), CreateForm::V1);
     assert_eq!(create(&high, Version::V1_0), Err(InterruptError::NotSpoken { slot, version: Version::V1_0 }));
-    let nobody = InterruptRequest::single(slot, 0x23, VpList::default());
+    let nobody = InterruptRequest::single(slot, 0x23, VpSet::default());
     assert_eq!(create(&nobody, Version::V1_4), Err(InterruptError::NoTargets { slot }));
     let spis = InterruptRequest::spis(slot, SpiRange::new(96, 32).unwrap(), one(0));
     let version = Version::V1_3;
     assert_eq!(spis.to_create(Architecture::Arm64, version), Err(InterruptError::VersionTooLow { slot, version }));
-    let sent = spis.to_create(Architecture::Arm64, Version::V1_4).unwrap();
-    assert_eq!((sent.vector, sent.count, sent.delivery.to_wire()), (96, 32, 0));
 }
 
 #[test]
-fn lists_hold_32_processors() {
-    let many: Vec<u16> = (0..33).collect();
-    assert_eq!(VpList::from_slice(&many), None);
-    let list = VpList::from_slice(&many[..32]).unwrap();
-    assert_eq!(list.to_mask(), Ok(0xFFFF_FFFF));
-    assert_eq!(list.as_slice(), &many[..32]);
-    assert_eq!(VpList::from_slice(&[3, 64, 99]).unwrap().to_mask(), Err(64));
+fn as_many_processors_as_the_message_can_name() {
+    let slot = Slot::ZERO;
+    let first = |count: u16| VpSet::from_list(&(0..count).collect::<Vec<_>>()).unwrap();
+    let create = |count, version| {
+        InterruptRequest::single(slot, 0x23, first(count)).to_create(Architecture::X86, version).map(form)
+    };
+    assert_eq!(create(64, Version::V1_1), Ok(CreateForm::V1));
+    for version in [Version::V1_2, Version::V1_4] {
+        assert!(create(32, version).is_ok());
+        assert_eq!(create(33, version), Err(InterruptError::TooManyTargets { slot, named: 33 }));
+    }
 }
 
 #[test]
@@ -92,7 +134,7 @@ fn processors_are_picked_in_turn() {
 
 #[test]
 fn only_the_first_of_a_group_is_deleted() {
-    let answer = MsiEntry { address: 0xFEE0_0000, data: 0x40, message_count: 4 };
+    let answer = MsiEntry::new(0xFEE0_0000, 0x40, 4);
     let group = MsiGroup::new(answer, 4);
     let entries: Vec<_> = group.entries().map(|e| (e.address, e.data, e.message_count)).collect();
     let address = 0xFEE0_0000;
@@ -100,8 +142,8 @@ fn only_the_first_of_a_group_is_deleted() {
     assert_eq!(group.entries().filter(|e| !e.is_alias()).count(), 1);
     assert_eq!(group.to_delete(), Some(answer));
     assert_eq!(group.entry(4), None);
-    let odd = MsiGroup::new(MsiEntry { data: u32::MAX, message_count: 0, address: 0 }, 2);
-    assert_eq!(odd.entry(1), Some(MsiEntry { data: 0, message_count: 0, address: 0 }));
+    let odd = MsiGroup::new(MsiEntry::new(0, u32::MAX, 0), 2);
+    assert_eq!(odd.entry(1), Some(MsiEntry::new(0, 0, 0)));
     assert_eq!(odd.to_delete(), None);
 }
 
@@ -133,7 +175,7 @@ fn every_spi_can_be_had_and_no_more() {
 const RECORDED: &str = "3f5ae738-5c79-8781-8549-40abcf2714df";
 
 fn retarget(vector: u32, address: u64, data: u32) -> Retarget {
-    let entry = MsiEntry { address, data, message_count: 1 };
+    let entry = MsiEntry::new(address, data, 1);
     Retarget { instance: RECORDED.parse().unwrap(), slot: Slot::ZERO, entry, vector, multicast: false }
 }
 
@@ -234,6 +276,25 @@ fn decode_vp_set(input: &[u8]) -> Vec<u32> {
 }
 
 proptest! {
+    #[test]
+    fn what_passes_can_always_be_encoded(
+        vector in prop_oneof![0u32..1100, any::<u32>()],
+        count in prop_oneof![Just(1u16), Just(32), any::<u16>()],
+        vps in prop::collection::vec(prop_oneof![0u16..70, any::<u16>()], 0..65),
+        version in prop::sample::select(&Version::SPOKEN[..]),
+        arm64 in any::<bool>(),
+    ) {
+        let architecture = if arm64 { Architecture::Arm64 } else { Architecture::X86 };
+        let request = InterruptRequest { slot: Slot::ZERO, vector, count, targets: VpSet::from_list(&vps).unwrap() };
+        if let Ok(message) = request.to_create(architecture, version) {
+            let mut buffer = [0; 128];
+            let length = message.encode(&mut buffer).unwrap();
+            let GuestMessage::CreateInterrupt { vector: v, count: c, .. } = GuestMessage::parse(&buffer[..length]).unwrap()
+            else { panic!() };
+            prop_assert_eq!((v, c), (vector, count));
+        }
+    }
+
     #[test]
     fn a_vp_set_holds_exactly_the_processors_named(vps in prop::collection::vec(0u32..4096, 1..200)) {
         let mut buffer = [0xFF; Retarget::MAX_BYTES];

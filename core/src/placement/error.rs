@@ -9,7 +9,7 @@ pub enum PlacementError {
     /// There is not enough room of the right kind, or the platform found no window.
     #[error(
         "function {slot}: no room for BAR {bar} of {}: {} more {aperture} needed, {} free in this bus's windows; shut the \
-         VM down, raise {} by at least that much and start it again",
+         VM down, give it at least that much more with {} and start it again",
         Bytes(*.size), Bytes(*.missing), Bytes(*.free), .aperture.setting()
     )]
     NoSpace {

@@ -132,8 +132,8 @@ fn the_error_says_what_is_missing_and_what_to_do() {
     assert_eq!(
         error.to_string(),
         "function 02.0: no room for BAR 2 of 128 GiB: 128 GiB more high MMIO space (above 4 GiB) needed, 1 GiB free in \
-         this bus's windows; shut the VM down, raise Set-VM -HighMemoryMappedIoSpace by at least that much and start it \
-         again"
+         this bus's windows; shut the VM down, give it at least that much more with Set-VM -HighMemoryMappedIoSpace and \
+         start it again"
     );
     let all = survey([(slot(2), &gpu)]).unwrap();
     let need = all.need(Aperture::High, Headroom::default()).unwrap();

@@ -86,3 +86,6 @@ pub use status::{Status, StatusReply};
 pub use tdisp::TdispReply;
 pub use version::Version;
 pub use vp_set::{MAX_VPS_IN_LIST, MAX_VPS_IN_MASK, VpSet, VpSetFull};
+
+#[cfg(test)]
+mod tests;

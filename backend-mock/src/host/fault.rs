@@ -1,0 +1,117 @@
+//! Scripted faults: at which message what goes wrong. Deterministic.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use hvpci_core::Slot;
+
+use super::packet::MessageType;
+
+/// When a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// At the n-th message of this type (from 1): a guest's message when the host reads it, or an unsolicited message of
+    /// the host when it sends it.
+    Message(MessageType, u32),
+    /// At the n-th message of any type (from 1), the guest's and the host's unsolicited ones counted together.
+    Step(u64),
+}
+
+/// What goes wrong. Where the message is a guest's, "the answer" is its completion; where it is the host's, itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The host acts on the request; the answer is lost.
+    Drop,
+    /// The request is lost: the host does not act on it and does not answer.
+    LoseRequest,
+    /// The host does not act on the request and answers with this status.
+    Refuse(u32),
+    /// The answer comes later by this much.
+    Delay(Duration),
+    /// The answer is cut to this many bytes.
+    Truncate(usize),
+    /// This many bytes follow the answer.
+    Extend(usize),
+    /// The host acts on the request; the first dword of the answer is this.
+    WrongStatus(u32),
+    /// The answer carries a transaction id that nobody used.
+    WrongTransactionId,
+    /// The answer comes twice.
+    Duplicate,
+    /// A message of an unknown type comes before the answer.
+    UnknownMessage,
+    /// The answer's bytes are replaced by others.
+    Garbage,
+    /// The channel is rescinded instead.
+    Rescind,
+    /// The channel dies instead: no rescind, no further packet.
+    CloseChannel,
+    /// The function stops answering config accesses: all ones.
+    DeviceGone(Slot),
+}
+
+/// One line of the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FaultRule {
+    /// When.
+    pub trigger: Trigger,
+    /// What.
+    pub fault: Fault,
+}
+
+/// The script of one bus. Every rule strikes once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FaultPlan {
+    /// The rules; several may share a trigger and apply in this order.
+    pub rules: Vec<FaultRule>,
+}
+
+impl FaultPlan {
+    /// A plan of one fault at the n-th (from 1) message of a type.
+    pub fn at(kind: MessageType, nth: u32, fault: Fault) -> FaultPlan {
+        FaultPlan::default().and(Trigger::Message(kind, nth), fault)
+    }
+
+    /// A plan of one fault at the n-th (from 1) message of any type.
+    pub fn at_step(step: u64, fault: Fault) -> FaultPlan {
+        FaultPlan::default().and(Trigger::Step(step), fault)
+    }
+
+    /// The same with a further fault.
+    #[must_use]
+    pub fn and(mut self, trigger: Trigger, fault: Fault) -> FaultPlan {
+        self.rules.push(FaultRule { trigger, fault });
+        self
+    }
+}
+
+/// A plan and where in it a bus is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    plan: FaultPlan,
+    steps: u64,
+    seen: BTreeMap<MessageType, u32>,
+}
+
+impl Faults {
+    pub(super) fn set(&mut self, plan: FaultPlan) {
+        *self = Faults { plan, ..Faults::default() };
+    }
+
+    /// Counts a message and tells what strikes at it.
+    pub(super) fn count(&mut self, kind: MessageType) -> Vec<Fault> {
+        if self.plan.rules.is_empty() {
+            return Vec::new();
+        }
+        self.steps = self.steps.saturating_add(1);
+        let nth = self.seen.entry(kind).or_insert(0);
+        *nth = nth.saturating_add(1);
+        let (steps, nth) = (self.steps, *nth);
+        let strikes = |rule: &&FaultRule| match rule.trigger {
+            Trigger::Message(wanted, at) => wanted == kind && at == nth,
+            Trigger::Step(at) => at == steps,
+        };
+        self.plan.rules.iter().filter(strikes).map(|rule| rule.fault).collect()
+    }
+}

@@ -1,0 +1,350 @@
+//! One bus of the simulated guest: the mock's implementation of the platform traits.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, Waiter};
+use hvpci_core::bus::{Bus, BusStatus, FunctionInfo, InterruptHandle, Report};
+use hvpci_core::config::{ConfigReport, ConfigSpace};
+use hvpci_core::decode::Ledger;
+use hvpci_core::placement::{Window, WindowNeed};
+use hvpci_core::wire::MsiEntry;
+use hvpci_core::{InstanceId, Slot, Time, driver};
+
+use super::executor::Clock;
+use super::functions::{FunctionAccess, Progress};
+use super::mmio::MmioSpace;
+use super::port::{ChannelPort, WindowPort};
+use super::sync::{FairLock, Signal};
+use crate::guest::{Guest, GuestKind, boot_function};
+use crate::host::{BusId, Host};
+
+/// What the buses of one VM share.
+#[derive(Clone)]
+pub struct Vm {
+    /// The virtual clock.
+    pub clock: Clock,
+    /// The host.
+    pub host: Arc<Mutex<Host>>,
+    /// The guest's MMIO space.
+    pub mmio: Arc<Mutex<MmioSpace>>,
+    /// What a guest kernel holds while it scans a bus and binds drivers: Linux's `pci_rescan_remove_lock`, and Windows'
+    /// PnP manager starting devices one after the other.
+    pub enumeration: FairLock,
+    /// The guest kernel.
+    pub guest: GuestKind,
+}
+
+impl Vm {
+    /// The host, locked.
+    pub fn host(&self) -> MutexGuard<'_, Host> {
+        lock(&self.host)
+    }
+
+    /// The MMIO space, locked.
+    pub fn mmio(&self) -> MutexGuard<'_, MmioSpace> {
+        lock(&self.mmio)
+    }
+}
+
+/// Locks a mutex of this single-threaded simulation.
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One bus of the guest.
+pub struct MockPlatform {
+    /// The VM it belongs to.
+    pub vm: Vm,
+    /// The bus at the host.
+    pub id: BusId,
+    instance: InstanceId,
+    bus: Mutex<Bus>,
+    config: Mutex<ConfigSpace>,
+    window: Mutex<Option<u64>>,
+    /// Until when the config lock is held by somebody waiting in a trap.
+    config_busy: Mutex<Time>,
+    pump: Signal,
+    publisher: Signal,
+    /// Wakes whoever waits for the answer to a request about a function.
+    callers: Mutex<BTreeMap<Slot, Arc<Signal>>>,
+    /// Wakes the task that carries packets from the host.
+    carrier: Signal,
+    /// Wakes whoever waits for the boot to be done.
+    milestone: Signal,
+    over: AtomicBool,
+    functions: Mutex<BTreeMap<Slot, FunctionRun>>,
+    /// Everything both halves reported, oldest first.
+    reports: Mutex<Vec<AnyReport>>,
+}
+
+/// A report of either half.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyReport {
+    /// Of the engine half.
+    Bus(Report),
+    /// Of the config half.
+    Config(ConfigReport),
+}
+
+/// A function as the guest kernel has it.
+#[derive(Default)]
+struct FunctionRun {
+    guest: Option<Guest>,
+    progress: Progress,
+}
+
+impl MockPlatform {
+    /// A bus that is offered and not yet started.
+    pub fn new(vm: Vm, id: BusId, instance: InstanceId, bus: Bus, config: ConfigSpace) -> MockPlatform {
+        MockPlatform {
+            vm,
+            id,
+            instance,
+            bus: Mutex::new(bus),
+            config: Mutex::new(config),
+            window: Mutex::default(),
+            config_busy: Mutex::default(),
+            pump: Signal::default(),
+            publisher: Signal::default(),
+            callers: Mutex::default(),
+            carrier: Signal::default(),
+            milestone: Signal::default(),
+            over: AtomicBool::new(false),
+            functions: Mutex::default(),
+            reports: Mutex::default(),
+        }
+    }
+
+    /// Where the bus stands.
+    pub fn status(&self) -> BusStatus {
+        lock(&self.bus).status()
+    }
+
+    /// What became of each function that was ever published.
+    pub fn progress(&self) -> BTreeMap<Slot, Progress> {
+        lock(&self.functions).iter().map(|(slot, run)| (*slot, run.progress)).collect()
+    }
+
+    /// What the bus has cost so far, as the core counts it.
+    pub fn ledger(&self) -> Ledger {
+        let mut ledger = lock(&self.config).total_ledger();
+        let counters = *lock(&self.bus).counters();
+        ledger.messages = counters.sent.saturating_add(counters.received);
+        ledger
+    }
+
+    /// What was reported so far.
+    pub fn reports(&self) -> Vec<AnyReport> {
+        lock(&self.reports).clone()
+    }
+
+    /// Waits until nobody is held in a trap of this bus's window: what the config lock does to a second CPU.
+    pub(super) async fn config_free(&self) {
+        let until = *lock(&self.config_busy);
+        self.vm.clock.sleep_until(until).await;
+    }
+
+    /// The pump has ended: the bus is over.
+    pub(super) fn over(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.carrier.set();
+        self.milestone.set();
+    }
+
+    /// Whether the pump has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the host may have a packet, which it will at `due`.
+    pub(super) async fn carrier_wait(&self, due: Option<Time>) {
+        match due {
+            None => self.carrier.wait().await,
+            Some(due) => either(self.carrier.wait(), self.vm.clock.sleep_until(due)).await,
+        }
+    }
+
+    /// Waits until every function the host listed has been through its driver's probe, or the bus is over.
+    pub(super) async fn booted(&self) {
+        loop {
+            let (running, known) = {
+                let bus = lock(&self.bus);
+                (bus.status() == BusStatus::Running, bus.slots().count())
+            };
+            if self.is_over() || (running && lock(&self.functions).len() >= known) {
+                return;
+            }
+            self.milestone.wait().await;
+        }
+    }
+
+    /// The guest kernel takes a PCI function away by itself and scans the bus again (`remove` and `rescan` in sysfs):
+    /// no message crosses the channel.
+    pub async fn remove_and_rescan(&self, function: &FunctionInfo) -> Result<(), PlatformError> {
+        let _enumeration = self.vm.enumeration.lock().await;
+        self.forget(function.description.slot, RemovalReason::Shutdown).await;
+        self.boot(function).await
+    }
+
+    /// Scans the function and binds its driver.
+    async fn boot(&self, function: &FunctionInfo) -> Result<(), PlatformError> {
+        let slot = function.description.slot;
+        let started = self.vm.clock.now();
+        let mut access = FunctionAccess::new(self, slot);
+        let booted = boot_function(self.vm.guest, &mut access, &function.layout, &function.bars).await;
+        let mut progress = access.progress(started);
+        let guest = match booted {
+            Ok(guest) => {
+                progress.booted();
+                Some(guest)
+            }
+            Err(error) => {
+                progress.error = Some(error);
+                None
+            }
+        };
+        let result = progress.error.map_or(Ok(()), |_| Err(PlatformError::Refused));
+        lock(&self.functions).insert(slot, FunctionRun { guest, progress });
+        self.milestone.set();
+        result
+    }
+
+    /// Unbinds the driver and forgets the function.
+    async fn forget(&self, slot: Slot, reason: RemovalReason) {
+        let run = lock(&self.functions).get_mut(&slot).and_then(|run| run.guest.take());
+        if let Some(guest) = run {
+            let mut access = FunctionAccess::new(self, slot);
+            // A driver that finds its device gone says so and lets go all the same.
+            let gone = guest.remove(&mut access).await;
+            debug_assert!(gone.is_ok() || reason == RemovalReason::Surprise);
+        }
+        driver::function_bound(self, slot, false);
+    }
+}
+
+#[async_trait]
+impl Platform for MockPlatform {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn now(&self) -> Time {
+        self.vm.clock.now()
+    }
+
+    fn with_bus(&self, f: &mut dyn FnMut(&mut Bus, &mut dyn PacketPort)) {
+        let sent = {
+            let (mut bus, mut host) = (lock(&self.bus), self.vm.host());
+            let mut port = ChannelPort { host: &mut host, bus: self.id, now: self.vm.clock.now(), sent: false };
+            f(&mut bus, &mut port);
+            port.sent
+        };
+        if sent {
+            self.carrier.set();
+        }
+    }
+
+    fn with_config(&self, f: &mut dyn FnMut(&mut ConfigSpace, &mut dyn ConfigPort)) {
+        let (mut config, mut host) = (lock(&self.config), self.vm.host());
+        let mut busy = lock(&self.config_busy);
+        let now = self.vm.clock.now().max(*busy);
+        let reserved = lock(&self.window).is_some();
+        let mut port = WindowPort { host: &mut host, bus: self.id, now, reserved };
+        f(&mut config, &mut port);
+        *busy = port.now;
+    }
+
+    fn wake(&self) {
+        self.pump.set();
+        self.publisher.set();
+        lock(&self.callers).values().for_each(|signal| signal.set());
+    }
+
+    async fn wait(&self, waiter: Waiter, deadline: Option<Time>) {
+        self.config_free().await;
+        let caller;
+        let signal = match waiter {
+            Waiter::Pump => &self.pump,
+            Waiter::Publisher => &self.publisher,
+            Waiter::Function(slot) => {
+                caller = lock(&self.callers).entry(slot).or_default().clone();
+                &caller
+            }
+        };
+        match deadline {
+            None => signal.wait().await,
+            Some(deadline) => either(signal.wait(), self.vm.clock.sleep_until(deadline)).await,
+        }
+    }
+
+    async fn open_channel(&self) -> Result<(), PlatformError> {
+        let now = self.vm.clock.now();
+        if self.vm.host().open_channel(self.id, now) { Ok(()) } else { Err(PlatformError::ChannelOpen) }
+    }
+
+    async fn close_channel(&self) {
+        let now = self.vm.clock.now();
+        self.vm.host().close_channel(self.id, now);
+        self.carrier.set();
+    }
+
+    async fn reserve_config_window(&self) -> Result<u64, PlatformError> {
+        let base = self.vm.mmio().reserve_config_window()?;
+        *lock(&self.window) = Some(base);
+        Ok(base)
+    }
+
+    async fn release_config_window(&self) {
+        self.config_free().await;
+        if let Some(base) = lock(&self.window).take() {
+            self.vm.mmio().release(base);
+        }
+    }
+
+    async fn reserve_window(&self, need: WindowNeed) -> Result<Window, PlatformError> {
+        let window = self.vm.mmio().reserve(need)?;
+        self.vm.host().give_aperture(self.id, window.base, window.size);
+        Ok(window)
+    }
+
+    async fn release_window(&self, window: Window) {
+        self.vm.host().take_aperture(self.id, window.base, window.size);
+        self.vm.mmio().release(window.base);
+    }
+
+    async fn publish(&self, function: &FunctionInfo) -> Result<(), PlatformError> {
+        let _enumeration = self.vm.enumeration.lock().await;
+        self.boot(function).await
+    }
+
+    async fn unpublish(&self, slot: Slot, reason: RemovalReason) {
+        let _enumeration = self.vm.enumeration.lock().await;
+        self.forget(slot, reason).await;
+    }
+
+    fn interrupt_recreated(&self, _handle: InterruptHandle, _slot: Slot, _entry: MsiEntry) {
+        // The guest models keep no interrupt across a suspend.
+    }
+
+    fn report(&self, report: &Report) {
+        lock(&self.reports).push(AnyReport::Bus(*report));
+        self.milestone.set();
+    }
+
+    fn config_report(&self, report: &ConfigReport) {
+        lock(&self.reports).push(AnyReport::Config(*report));
+    }
+}
+
+/// Completes with the first of the two.
+async fn either(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
+    let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));
+    std::future::poll_fn(|context| {
+        let first = a.as_mut().poll(context);
+        if first.is_ready() { first } else { b.as_mut().poll(context) }
+    })
+    .await;
+}

@@ -1,0 +1,101 @@
+//! From a scenario to a VM: the host with its functions, and a platform for each bus.
+
+use std::sync::{Arc, Mutex};
+
+use hvpci_core::bus::{Bus, BusOptions};
+use hvpci_core::config::{ConfigOptions, ConfigSpace};
+use hvpci_core::decode::{GuestStyle, Policy};
+use hvpci_core::interrupt::Architecture;
+use hvpci_core::{InstanceId, Slot};
+
+use super::executor::Clock;
+use super::platform::{MockPlatform, Vm};
+use super::run::SimError;
+use super::sync::FairLock;
+use crate::guest::GuestKind;
+use crate::host::device::{BarSpec, Capability, Device, PcieRegisters};
+use crate::host::{BusSpec, CostModel, FunctionSpec, Host, HostOptions};
+use crate::scenario::{Group, Scenario};
+
+/// A host with the scenario's buses on it, and the guest's side of each.
+pub fn build(
+    scenario: &Scenario,
+    guest: GuestKind,
+    policy: Policy,
+    clock: Clock,
+) -> Result<Vec<Arc<MockPlatform>>, SimError> {
+    let plan = &scenario.host;
+    let cost =
+        CostModel { map_128_gib: plan.map_per_128g, parallel: plan.parallel, trap: plan.trap, message: plan.message };
+    let options = HostOptions::default().with_versions(&plan.versions).with_cost(cost);
+    let vm = Vm {
+        clock,
+        host: Arc::new(Mutex::new(Host::new(options))),
+        mmio: Arc::default(),
+        enumeration: FairLock::default(),
+        guest,
+    };
+    let mut platforms = Vec::new();
+    for plan in scenario.buses() {
+        let instance = instance_of(plan.first_function);
+        let functions = (0..plan.functions).map(|n| function(plan.group, n, plan.first_function + n)).collect();
+        let id = vm.host().add_bus(BusSpec { instance, functions });
+        let mut bus_options = BusOptions::new(guest.style(), Architecture::X86);
+        bus_options.policy = policy;
+        bus_options.max_functions = u16::try_from(plan.functions).unwrap_or(256);
+        let bus = Bus::new(instance, bus_options).map_err(SimError::NewBus)?;
+        let config = ConfigSpace::new(ConfigOptions {
+            policy,
+            style: guest.style(),
+            capacity: bus_options.max_functions,
+            ..ConfigOptions::default()
+        });
+        let config = config.map_err(SimError::NewConfigSpace)?;
+        platforms.push(Arc::new(MockPlatform::new(vm.clone(), id, instance, bus, config)));
+    }
+    Ok(platforms)
+}
+
+/// An instance GUID for the bus whose first function has this number: distinct PCI domains and serial numbers.
+fn instance_of(number: u32) -> InstanceId {
+    let [n0, n1, n2, n3] = number.wrapping_add(1).to_le_bytes();
+    InstanceId::from_bytes([n0, n1, n2, n3, n0, n1, 0x81, 0x87, 0x85, 0x49, 0x40, 0xAB, 0xCF, 0x27, 0x14, 0xDF])
+}
+
+/// The `n`th function of a bus; `number` counts over the whole VM.
+fn function(group: &Group, n: u32, number: u32) -> FunctionSpec {
+    let slot = Slot::from_wire(n).unwrap_or(Slot::ZERO);
+    let description = group.device.describe(slot, number.wrapping_add(1));
+    let mut device = Device::new(&description);
+    let mut register = 0;
+    let mut first = None;
+    for bar in &group.bars {
+        let spec = BarSpec { register, size: bar.size, is_64bit: bar.is_64bit, prefetchable: bar.prefetchable };
+        device = device.with_bar(spec);
+        first.get_or_insert(register);
+        register += if bar.is_64bit { 2 } else { 1 };
+    }
+    device = device.with_capability(&Capability::PowerManagement { no_soft_reset: true });
+    if let Some(bar) = first {
+        device = device.with_capability(&Capability::MsiX { vectors: 6, bar, table: 0, pending: 0x800 });
+    }
+    let registers = PcieRegisters {
+        capabilities: 0x0002,
+        device_capabilities: 0x1000_8000,
+        device_control: 0x2810,
+        link_capabilities: 0x0040_0104,
+        link_status: 0x0104,
+        ..PcieRegisters::default()
+    };
+    FunctionSpec::new(description, device.with_capability(&Capability::PciExpress(registers)))
+}
+
+/// The policies under which a guest of this style may run.
+pub fn check_pair(guest: GuestKind, policy: Policy) -> Result<(), SimError> {
+    match (guest.style(), policy) {
+        (GuestStyle::Messages, Policy::Eager | Policy::Absorbing | Policy::Prefetch) => {
+            Err(SimError::Pair { guest, policy })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,171 @@
+//! Functions come, lose their state, and go.
+
+use super::bars::BarLayout;
+use super::function::{Function, Occupancy};
+use super::header;
+use super::report::ConfigError;
+use super::space::ConfigSpace;
+use crate::Slot;
+use crate::backend::{ConfigPort, Width};
+use crate::decode::{DecodeState, GuestStyle, Ledger, MEMORY, Policy};
+use crate::wire::{FunctionDescription, ProbedBars};
+
+/// Which functions a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Functions {
+    /// The one in this slot.
+    One(Slot),
+    /// All of the bus.
+    All,
+}
+
+/// What a function is attached with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FunctionSeed {
+    /// What the host says of it.
+    pub description: FunctionDescription,
+    /// The host's answer to QUERY_RESOURCE_REQUIREMENTS.
+    pub probed: ProbedBars,
+    /// Where its BARs are to be, by lower register; `None` is address 0.
+    pub bars: [Option<u64>; 6],
+    /// Whether the host holds these addresses already (RESOURCES_ASSIGNED with descriptors).
+    pub host_bars_known: bool,
+}
+
+/// How a function goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// RESOURCES_RELEASED follows: the host unmaps by itself. Nothing is written; until
+    /// [`ConfigSpace::host_unmapped`] says that it is done, no other function is mapped over its BARs without a clear.
+    Host,
+    /// No message follows that would unmap: the clear is written now, if decode may be on.
+    Clear,
+    /// The function or the channel is gone: nothing is touched.
+    Gone,
+}
+
+impl ConfigSpace {
+    /// Adds a function. Any context: nothing is allocated, there must be room.
+    ///
+    /// A config-space guest: COMMAND is read and written back with Memory off, once and unconditionally: what a previous
+    /// kernel or the firmware left must go before any BAR is written. Then by policy: Prefetch writes the BARs, Eager
+    /// writes the BARs and sets Memory (a map). A message guest: nothing is accessed; the host's decode is off.
+    pub fn attach(&mut self, port: &mut dyn ConfigPort, seed: &FunctionSeed) -> Result<(), ConfigError> {
+        let slot = seed.description.slot;
+        if self.find(slot).is_some() {
+            return Err(ConfigError::AlreadyAttached(slot));
+        }
+        let holds = |wanted: Occupancy| self.functions.iter().position(|function| function.occupancy == wanted);
+        let at = self.cell_of(slot).or_else(|| holds(Occupancy::Vacant)).or_else(|| holds(Occupancy::Departing));
+        let at = at.ok_or(ConfigError::Full)?;
+        self.vacate(at);
+        self.route(slot, at);
+        let (options, probed) = (self.options, &seed.probed);
+        let Some(function) = self.functions.get_mut(at) else { return Err(ConfigError::Full) };
+        function.occupancy = Occupancy::Attached;
+        function.description = seed.description;
+        function.decode = DecodeState::new(options.policy, BarLayout::from_probed(probed).0, &seed.bars);
+        function.cache.set_on(options.cache);
+        if options.style == GuestStyle::Messages {
+            function.decode.host_decode_becomes(false);
+        } else {
+            self.with_page(port, at, |function, page, _| {
+                let found = page.read_at(header::COMMAND, Width::Word);
+                let command = u16::try_from(found).unwrap_or(u16::MAX);
+                let there = command != u16::MAX;
+                if there {
+                    function.command.read(command, u16::MAX);
+                }
+                function.awaiting = !there;
+                let cleared = if there { command & !MEMORY } else { 0 };
+                page.write_at(header::COMMAND, Width::Word, u32::from(cleared));
+                function.command.written(cleared);
+                function.decode.host_decode_becomes(false);
+                if there && command & MEMORY != 0 && function.decode.guest().has_bars() {
+                    function.ledger.unmaps = function.ledger.unmaps.saturating_add(1);
+                }
+            });
+        }
+        if let Some(function) = self.functions.get_mut(at).filter(|_| seed.host_bars_known) {
+            function.decode.host_bars_are_the_guests();
+        }
+        if options.style == GuestStyle::ConfigSpace {
+            self.with_page(port, at, |function, page, _| {
+                let plan = function.decode.plan_start(function.command.current());
+                function.execute(page, &plan);
+                function.decode.guest_decode_becomes(options.policy == Policy::Eager);
+            });
+        }
+        Ok(())
+    }
+
+    /// Removes a function and returns what it has cost (zero for an empty slot). The guest reads all ones from now on.
+    /// Nothing that we mapped stays mapped (I5). Any context.
+    pub fn detach(&mut self, port: &mut dyn ConfigPort, slot: Slot, reach: Reach) -> Ledger {
+        let Some(at) = self.find(slot) else { return Ledger::default() };
+        if reach == Reach::Clear {
+            self.with_page(port, at, |function, page, _| {
+                function.decode.guest_decode_becomes(false);
+                function.flush(page);
+            });
+        }
+        let Some(function) = self.functions.get_mut(at) else { return Ledger::default() };
+        function.count_host_unmap(function.decode.host().is_mapped());
+        let may_be_mapped = function.decode.host().may_be_mapped();
+        let ledger = core::mem::take(&mut function.ledger);
+        self.departed.merge(ledger);
+        function.occupancy = Occupancy::Departing;
+        function.decode.guest_decode_becomes(false);
+        function.decode.host_decode_unknown();
+        if reach != Reach::Host || !may_be_mapped {
+            self.vacate(at);
+        }
+        ledger
+    }
+
+    /// Empties a cell. What it has cost stays in the total.
+    fn vacate(&mut self, at: usize) {
+        if let Some(function) = self.functions.get_mut(at) {
+            self.departed.merge(core::mem::take(&mut function.ledger));
+            function.occupancy = Occupancy::Vacant;
+            function.command = Default::default();
+            function.capabilities.clear();
+            function.cache.set_on(false);
+            function.power = Default::default();
+            function.awaiting = false;
+            function.masks_stale = false;
+            function.resizable = false;
+        }
+    }
+
+    /// The host may have lost state (I7): RESET_DEVICE, D0 re-entry, resume, host servicing. Host decode and BARs are
+    /// unknown, and the guest view takes the reset values: COMMAND 0, BARs at 0. A map that was there is counted as a host
+    /// unmap. The functions' own resets through config space are noticed without this. Any context.
+    pub fn host_lost_state(&mut self, functions: Functions) {
+        if functions == Functions::All {
+            self.selector = None;
+        }
+        for at in self.meant(functions) {
+            if let Some(function) = self.attached_mut(at) {
+                function.host_lost_state();
+            }
+        }
+    }
+
+    /// The host has turned decode off by itself and dropped the BARs: RELEASED or D0EXIT completed, the channel is closed
+    /// or rescinded. The guest view stays: the guest does not use the function then. Any context.
+    pub fn host_unmapped(&mut self, functions: Functions) {
+        for at in self.meant(functions) {
+            if self.functions.get(at).is_some_and(|function| function.occupancy == Occupancy::Departing) {
+                self.vacate(at);
+            } else if let Some(function) = self.attached_mut(at) {
+                let was = function.decode.host_unmapped();
+                function.count_host_unmap(was);
+            }
+        }
+    }
+
+    pub(super) fn attached_mut(&mut self, at: usize) -> Option<&mut Function> {
+        self.functions.get_mut(at).filter(|function| function.occupancy == Occupancy::Attached)
+    }
+}

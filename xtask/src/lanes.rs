@@ -1,0 +1,122 @@
+//! The lanes of the test command.
+
+use std::env;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+use xshell::{Shell, cmd};
+
+use crate::apt;
+
+/// How a lane ended.
+enum Outcome {
+    Passed,
+    Failed(String),
+    /// The machine cannot run it; the text says what is missing.
+    NotRun(String),
+}
+
+/// The top of the checkout.
+pub fn workspace_root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map(PathBuf::from).unwrap_or(here)
+}
+
+/// Formatting, clippy and rustdoc, with warnings denied.
+pub fn lint(sh: &Shell) -> Result<bool> {
+    Ok(report(&[
+        ("fmt", timed(|| finished(cmd!(sh, "cargo fmt --all --check").run()))),
+        (
+            "clippy",
+            timed(|| finished(cmd!(sh, "cargo clippy --workspace --all-targets --locked -- -D warnings").run())),
+        ),
+        (
+            "rustdoc",
+            timed(|| {
+                let doc = cmd!(sh, "cargo doc --workspace --no-deps --document-private-items --locked");
+                finished(doc.env("RUSTDOCFLAGS", "-D warnings").run())
+            }),
+        ),
+    ]))
+}
+
+/// The portable suite, then the lanes that need more of the machine.
+pub fn test(sh: &Shell) -> Result<bool> {
+    Ok(report(&[
+        ("portable: core, mock host, guests, command (debug, overflow checks)", timed(|| portable(sh))),
+        ("figures: the numbers of the README (release)", timed(|| figures(sh))),
+        ("bare target: core and mock host without std (x86_64-unknown-none)", timed(|| bare_target(sh))),
+    ]))
+}
+
+fn portable(sh: &Shell) -> Outcome {
+    finished(cmd!(sh, "cargo test --workspace --locked").run())
+}
+
+fn figures(sh: &Shell) -> Outcome {
+    finished(cmd!(sh, "cargo test --release --locked --package hvpci-tests --test figures").run())
+}
+
+/// Builds what has to run in kernels for a target that has no operating system. rustup's prebuilt target is used where it
+/// is installed; otherwise Debian's Rust and its sources build the standard library's core and alloc.
+fn bare_target(sh: &Shell) -> Outcome {
+    const TARGET: &str = "x86_64-unknown-none";
+    let build = ["build", "--locked", "--package", "hvpci-core", "--package", "hvpci-mock", "--no-default-features"];
+    let directory = sh.current_dir().join("target").join("bare");
+    let rustup = cmd!(sh, "rustup target list --installed").quiet().ignore_stderr().read();
+    if rustup.is_ok_and(|targets| targets.lines().any(|t| t == TARGET)) {
+        return finished(cmd!(sh, "cargo {build...} --target {TARGET} --target-dir {directory}").run());
+    }
+    if let Err(why) = apt::ensure(sh, &["rustc-web", "cargo-web", "rust-web-src"]) {
+        return Outcome::NotRun(format!("run `rustup target add {TARGET}`, or {why}"));
+    }
+    let path = format!("/usr/bin:{}", env::var("PATH").unwrap_or_default());
+    let debian =
+        cmd!(sh, "/usr/bin/cargo {build...} -Zbuild-std=core,alloc --target {TARGET} --target-dir {directory}");
+    finished(
+        debian
+            .env("PATH", path)
+            .env("RUSTC", "/usr/bin/rustc")
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .env_remove("CARGO")
+            .run(),
+    )
+}
+
+fn finished(result: xshell::Result<()>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Passed,
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}
+
+fn timed(lane: impl FnOnce() -> Outcome) -> (Outcome, f64) {
+    let start = Instant::now();
+    (lane(), start.elapsed().as_secs_f64())
+}
+
+/// Prints what became of each lane; true if the command may succeed.
+fn report(lanes: &[(&str, (Outcome, f64))]) -> bool {
+    let in_ci = env::var_os("CI").is_some_and(|v| !v.is_empty() && v != "false");
+    let mut good = true;
+    eprintln!();
+    for (name, (outcome, seconds)) in lanes {
+        match outcome {
+            Outcome::Passed => eprintln!("  passed   {name}  ({seconds:.0} s)"),
+            Outcome::Failed(why) => {
+                good = false;
+                eprintln!("  FAILED   {name}  ({seconds:.0} s)\n           {why}");
+            }
+            Outcome::NotRun(why) => {
+                good &= !in_ci;
+                eprintln!("  NOT RUN  {name}\n           this machine cannot run it: {why}");
+                if in_ci {
+                    eprintln!("           in CI a lane that does not run is a failure");
+                }
+            }
+        }
+    }
+    good
+}
