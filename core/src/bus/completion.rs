@@ -28,6 +28,11 @@ impl Bus {
         if !entry.sent {
             return self.odd(Odd::UnknownCompletion(id), |c| &mut c.unknown_completions);
         }
+        let answered = matches!(entry.body, Body::Answer(_));
+        if !answered {
+            self.heard_of(id);
+        }
+        let Some(entry) = self.table.get_mut(id) else { return };
         match &entry.body {
             Body::Answer(_) => self.odd(Odd::DuplicateCompletion(id), |c| &mut c.duplicate_completions),
             Body::Late { .. } => self.late_completion(id, payload),

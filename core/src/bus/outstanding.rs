@@ -110,6 +110,11 @@ impl Outstanding {
         Ok(Outstanding { entries, caller_limit: callers, next_id: 1 })
     }
 
+    /// The id that the next request gets.
+    pub fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
     /// Whether an id was handed out before.
     pub fn was_used(&self, id: u64) -> bool {
         id != 0 && id < self.next_id

@@ -126,6 +126,12 @@ fn eject_ends_with_ejection_complete() {
         assert_eq!(rig.unpublished(), [(1, RemovalReason::Eject)]);
         let counters = *rig.bus.counters();
         assert_eq!((counters.duplicate_ejects, counters.unknown_slots, counters.bad_slots), (1, 1, 1));
+        // The config half hears that the host unmapped it once the host has answered something sent later.
+        let unmapped = Action::HostUnmapped { slot: Some(slot(1)) };
+        assert!(!rig.log.contains(&unmapped));
+        let ticket = rig.submit(Request::GetResources { slot: slot(0) });
+        rig.run();
+        assert!(rig.bus.poll_reply(ticket).is_ready() && rig.log.contains(&unmapped));
         // It does not come back by itself, but with a list that names it.
         assert_eq!(rig.bus.slots().count(), 1);
         rig.host.functions.push((function(1), PROBED));

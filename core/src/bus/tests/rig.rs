@@ -6,7 +6,7 @@ use super::super::*;
 use crate::backend::{PacketPort, PlatformError, RemovalReason, SendError};
 use crate::config::Reach;
 use crate::decode::GuestStyle;
-use crate::interrupt::{Architecture, InterruptRequest, VpList};
+use crate::interrupt::{Architecture, InterruptRequest};
 use crate::placement::{Aperture, Window, WindowNeed};
 use crate::wire::*;
 use crate::{InstanceId, Slot, Time};
@@ -531,5 +531,5 @@ impl Rig {
 }
 
 pub fn create(wslot: u32) -> Request {
-    Request::CreateInterrupt(InterruptRequest::single(slot(wslot), 0x30, VpList::one(0)))
+    Request::CreateInterrupt(InterruptRequest::single(slot(wslot), 0x30, VpSet::single(0)))
 }
