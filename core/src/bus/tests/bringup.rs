@@ -388,3 +388,40 @@ fn a_full_ring_only_delays() {
     assert_eq!(rig.bus.status(), BusStatus::Running);
     assert!(rig.bus.counters().ring_full > 0);
 }
+
+#[test]
+fn a_late_d0_entry_is_taken_back() {
+    for style in [GuestStyle::ConfigSpace, GuestStyle::Messages] {
+        let mut rig = Rig::new(style);
+        rig.host.ignore = |said| matches!(said, Said::D0Entry(_) | Said::D0Exit);
+        rig.bus.request_start(rig.now);
+        rig.run();
+        rig.wait(60);
+        // It may have worked: D0EXIT is sent, and waited for, 10 s.
+        assert_eq!((rig.host.said.last(), rig.bus.status()), (Some(&Said::D0Exit), BusStatus::Stopping));
+        rig.deliver(PacketKind::Completion, rig.host.ignored[0].0, &[0; 8]);
+        assert_eq!(rig.bus.counters().late_completions, 1);
+        rig.wait(9);
+        assert_eq!(rig.bus.status(), BusStatus::Stopping);
+        rig.wait(1);
+        assert_eq!(rig.bus.status(), BusStatus::Failed(BusError::Timeout(Step::D0Entry)));
+        rig.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_host_that_never_lists_its_functions_is_given_up() {
+    for style in [GuestStyle::ConfigSpace, GuestStyle::Messages] {
+        let mut rig = Rig::new(style);
+        rig.bus.request_start(rig.now);
+        while !rig.host.said.iter().any(|s| matches!(s, Said::Relations | Said::D0Entry(_))) {
+            rig.turn();
+        }
+        // The list is lost on the way.
+        rig.host.inbox.retain(|(kind, ..)| *kind == PacketKind::Completion);
+        rig.run();
+        rig.wait(60);
+        assert_eq!(rig.bus.status(), BusStatus::Failed(BusError::Timeout(Step::Relations)));
+        rig.assert_nothing_left();
+    }
+}

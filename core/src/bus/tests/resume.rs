@@ -167,3 +167,37 @@ fn suspend_and_resume_at_every_step_of_the_bring_up() {
         }
     }
 }
+
+#[test]
+fn a_host_that_forgets_all_interrupts_does_not_fill_the_table() {
+    let options =
+        BusOptions { outstanding: 2, ..BusOptions::new(GuestStyle::ConfigSpace, crate::interrupt::Architecture::X86) };
+    let mut rig = Rig::with(options).up();
+    rig.bus.reserve_interrupts(40).unwrap();
+    for _ in 0..40 {
+        rig.interrupt(0);
+    }
+    rig.bus.request_suspend(rig.now);
+    rig.run();
+    rig.host.ignore = |said| matches!(said, Said::Create(..));
+    rig.bus.request_resume(rig.now);
+    rig.run_out();
+    assert_eq!(rig.bus.status(), BusStatus::Running);
+    assert_eq!(rig.reports.iter().filter(|r| matches!(r, Report::InterruptLost(_))).count(), 40);
+    rig.stop();
+    rig.assert_nothing_left();
+}
+
+#[test]
+fn a_bus_suspended_before_it_knew_its_version_negotiates_afresh() {
+    let mut rig = Rig::new(GuestStyle::ConfigSpace);
+    rig.host.versions = vec![Version::V1_2];
+    rig.bus.request_start(rig.now);
+    rig.turn();
+    rig.bus.request_suspend(rig.now);
+    rig.run();
+    assert_eq!(rig.bus.status(), BusStatus::Suspended);
+    rig.bus.request_resume(rig.now);
+    rig.run();
+    assert_eq!((rig.bus.status(), rig.bus.version()), (BusStatus::Running, Some(Version::V1_2)));
+}

@@ -272,6 +272,9 @@ pub struct Rig {
     pub events: usize,
     pub rescind_at: Option<usize>,
     pub silent_at: Option<usize>,
+    /// Whether pump and publisher have been woken since they last found nothing to do.
+    pub pump_awake: bool,
+    pub publisher_awake: bool,
 }
 
 impl Rig {
@@ -302,6 +305,8 @@ impl Rig {
             events: 0,
             rescind_at: None,
             silent_at: None,
+            pump_awake: true,
+            publisher_awake: true,
         }
     }
 
@@ -424,7 +429,11 @@ impl Rig {
     }
 
     /// Goes on until nothing moves at the present time.
+    ///
+    /// Pump and publisher are woken as a platform wakes them, and look at the bus only then: a step that nobody is woken
+    /// for would be missed.
     pub fn run(&mut self) {
+        self.wake();
         for _ in 0..100_000 {
             if !self.turn() {
                 return;
@@ -433,8 +442,43 @@ impl Rig {
         panic!("never comes to rest: {:?}", self.bus.status());
     }
 
+    fn wake(&mut self) {
+        (self.pump_awake, self.publisher_awake) = (true, true);
+    }
+
     /// One action, packet or publication; `false` when there is none.
     pub fn turn(&mut self) -> bool {
+        if self.pump_awake || self.bus.poll_timeout().is_some_and(|at| at <= self.now) {
+            if self.pump_turn() {
+                return true;
+            }
+            self.pump_awake = self.bus.poll_timeout() == Some(Time::ZERO);
+            if self.pump_awake {
+                return true;
+            }
+        }
+        if let Some((kind, transaction_id, payload)) = self.host.inbox.pop_front() {
+            self.event();
+            if !self.host.rescinded {
+                self.bus.handle_packet(self.now, Packet { kind, transaction_id, payload: &payload });
+            }
+            self.wake();
+            return true;
+        }
+        if self.publisher_awake && !self.publisher_stuck {
+            self.publisher_awake = false;
+            if let Some(action) = self.bus.poll_publish() {
+                self.event();
+                let done = self.publish(action);
+                self.bus.action_done(self.now, done);
+                self.wake();
+                return true;
+            }
+        }
+        false
+    }
+
+    fn pump_turn(&mut self) -> bool {
         self.bus.handle_timeout(self.now);
         while let Some(report) = self.bus.poll_report() {
             self.reports.push(report);
@@ -443,27 +487,12 @@ impl Rig {
             self.event();
             let done = self.perform(action);
             self.bus.action_done(self.now, done);
+            self.wake();
             return true;
         }
-        let sent = self.host.said.len();
-        self.bus.transmit(self.now, &mut self.host);
-        if self.host.said.len() != sent {
+        if self.bus.transmit(self.now, &mut self.host) {
             self.event();
-            return true;
-        }
-        if let Some((kind, transaction_id, payload)) = self.host.inbox.pop_front() {
-            self.event();
-            if !self.host.rescinded {
-                self.bus.handle_packet(self.now, Packet { kind, transaction_id, payload: &payload });
-            }
-            return true;
-        }
-        if !self.publisher_stuck
-            && let Some(action) = self.bus.poll_publish()
-        {
-            self.event();
-            let done = self.publish(action);
-            self.bus.action_done(self.now, done);
+            self.wake();
             return true;
         }
         false
