@@ -104,6 +104,12 @@ async fn perform(platform: &dyn Platform, action: Action) -> ActionDone {
         Action::ReleaseConfigWindow => platform.release_config_window().await,
         Action::ReserveWindow(need) => return ActionDone::Window(platform.reserve_window(need).await),
         Action::ReleaseWindow(window) => platform.release_window(window).await,
+        Action::PrefetchStarted { slot } => {
+            let mut started = Ok(());
+            platform.with_config(&mut |config, _| started = config.prefetch_started(slot));
+            // The refusal is counted and reported by the config half.
+            return started.map_or(ActionDone::PrefetchRefused, |()| ActionDone::Done);
+        }
         Action::Attach { slot } => return ActionDone::Attached(attach(platform, slot)),
         Action::InterruptRecreated { handle, slot, entry } => platform.interrupt_recreated(handle, slot, entry),
         quick => tell_config_half(platform, quick),

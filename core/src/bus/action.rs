@@ -51,7 +51,8 @@ pub enum Action {
         /// The function; `None` for all of them.
         slot: Option<Slot>,
     },
-    /// The next packets sent start a background map of the function. Answer: [`ActionDone::Done`].
+    /// A background map of the function is about to be asked for. Answer: [`ActionDone::Done`], or
+    /// [`ActionDone::PrefetchRefused`], and then nothing is sent.
     PrefetchStarted {
         /// The function.
         slot: Slot,
@@ -114,6 +115,8 @@ pub enum ActionDone {
     ConfigWindow(Result<u64, PlatformError>),
     /// Answers [`Action::ReserveWindow`].
     Window(Result<Window, PlatformError>),
+    /// Answers [`Action::PrefetchStarted`] where the config half refuses the map (invariant I3).
+    PrefetchRefused,
     /// Answers [`Action::Attach`].
     Attached(Result<(), PlatformError>),
     /// Answers [`PublishAction::Publish`].

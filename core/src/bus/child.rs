@@ -69,6 +69,17 @@ pub(super) enum Notice {
     Sent,
 }
 
+/// How a power request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PowerOutcome {
+    /// The id of its ticket.
+    pub ticket: u64,
+    /// Whether D0 was asked for.
+    pub on: bool,
+    /// Whether the host did it.
+    pub ok: bool,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Child {
     pub description: FunctionDescription,
@@ -94,8 +105,8 @@ pub(super) struct Child {
     /// When the OS must have let go of it.
     pub eject_deadline: Option<Time>,
     pub prefetch: Prefetch,
-    /// A power request ended: to D0 or not, and whether the host did it.
-    pub power: Option<(bool, bool)>,
+    /// A power request ended and the config half has not heard of it yet.
+    pub power: Option<PowerOutcome>,
     /// The host reset it.
     pub lost: bool,
     /// Config blocks that changed.

@@ -5,7 +5,7 @@ use crate::wire::{
     CreateInterruptReply, GetResourcesReply, PowerState, ReadBlockReply, ResourceRequirementsReply, Status, StatusReply,
 };
 
-use super::child::{Assigned, Prefetch};
+use super::child::{Assigned, PowerOutcome, Prefetch};
 use super::interrupts::Record;
 use super::outstanding::{Body, Waiter, Work};
 use super::{Bus, FunctionError, InterruptHandle, Odd, Reply, Report, Request, RequestError};
@@ -214,7 +214,7 @@ impl Bus {
             }
             (Request::PowerState { slot, state }, outcome) => {
                 if let Some(child) = self.child_mut(*slot) {
-                    child.power = Some((*state == PowerState::D0, outcome.is_ok()));
+                    child.power = Some(PowerOutcome { ticket: id, on: *state == PowerState::D0, ok: outcome.is_ok() });
                 }
             }
             (Request::ResetDevice { slot }, Ok(_)) => {

@@ -3,7 +3,7 @@
 use crate::Slot;
 use crate::config::Reach;
 
-use super::child::{Assigned, Leaving, Notice, Prefetch, Shown};
+use super::child::{Assigned, Leaving, Notice, PowerOutcome, Prefetch, Shown};
 use super::outstanding::Work;
 use super::phase::{D0, Next};
 use super::{Action, Bus, FunctionError, Report, RequestError};
@@ -188,7 +188,7 @@ impl Bus {
         }
         for child in self.children.iter_mut() {
             let slot = child.description.slot;
-            if let Some((on, ok)) = child.power {
+            if let Some(PowerOutcome { on, ok, .. }) = child.power {
                 if child.attached {
                     return Next::Act(Action::PowerCompleted { slot, on, ok });
                 }

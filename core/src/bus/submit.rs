@@ -86,6 +86,10 @@ impl Bus {
         let Some(entry) = self.table.get_mut(ticket.0).filter(|entry| entry.waiter == Waiter::Caller) else {
             return Poll::Ready(Err(RequestError::UnknownTicket));
         };
+        // Whoever asked for power acts on the config half next: it must have heard of the outcome first.
+        if self.children.iter().any(|child| child.power.is_some_and(|outcome| outcome.ticket == ticket.0)) {
+            return Poll::Pending;
+        }
         match &mut entry.body {
             Body::Ask(_) => Poll::Pending,
             Body::Late { error, .. } => {

@@ -3,7 +3,7 @@
 use crate::Time;
 use crate::wire::PowerState;
 
-use super::child::{Assigned, Prefetch};
+use super::child::{Assigned, PowerOutcome, Prefetch};
 use super::outstanding::{Body, Waiter, Work};
 use super::phase::D0;
 use super::status::count;
@@ -61,16 +61,16 @@ impl Bus {
             Waiter::Engine | Waiter::Nobody => entry.give_up(None),
         }
         match work {
-            Work::User(request) => self.request_expired(&request, sent),
+            Work::User(request) => self.request_expired(id, &request, sent),
             work => self.engine_expired(&work, sent),
         }
     }
 
-    fn request_expired(&mut self, request: &Request, sent: bool) {
+    fn request_expired(&mut self, id: u64, request: &Request, sent: bool) {
         if let Request::PowerState { slot, state } = request
             && let Some(child) = self.child_mut(*slot)
         {
-            child.power = Some((*state == PowerState::D0, false));
+            child.power = Some(PowerOutcome { ticket: id, on: *state == PowerState::D0, ok: false });
             child.unknown_map |= sent;
         }
     }

@@ -68,6 +68,11 @@ impl Bus {
                 (Ok(()), None) => {}
                 (Err(error), _) => self.fail_function(slot, FunctionError::Attach(error)),
             },
+            (Action::PrefetchStarted { slot }, ActionDone::PrefetchRefused) => {
+                if let Some(child) = self.child_mut(slot) {
+                    child.prefetch = Prefetch::Done;
+                }
+            }
             (action, ActionDone::Done) => return self.plain_done(action),
             _ => return false,
         }
