@@ -210,7 +210,7 @@ impl Bus {
         match (request, outcome) {
             (Request::CreateInterrupt(request), Ok(Reply::Interrupt { handle, entry })) if waited => {
                 // Room was counted when it was submitted.
-                let _ = self.interrupts.push(Record::new(*handle, request.clone(), *entry));
+                let _ = self.interrupts.push(Record::new(*handle, *request, *entry));
             }
             (Request::PowerState { slot, state }, outcome) => {
                 if let Some(child) = self.child_mut(*slot) {

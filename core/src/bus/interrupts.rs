@@ -149,7 +149,7 @@ impl Bus {
         let Some(at) = stale else { return Next::Wait };
         let Some(record) = self.interrupts.get_mut(at) else { return Next::Wait };
         record.live = Live::Recreating;
-        let work = Work::Recreate(record.handle, record.request.clone());
+        let work = Work::Recreate(record.handle, record.request);
         self.ask(work)
     }
 

@@ -1,6 +1,8 @@
 //! Tests of the engine against a scripted host.
 
 mod bringup;
+mod failures;
+mod host;
 mod hostile;
 mod hotplug;
 mod interrupts;
