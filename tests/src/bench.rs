@@ -10,7 +10,7 @@ use hvpci_core::interrupt::Architecture;
 use hvpci_core::wire::Version;
 use hvpci_core::{InstanceId, Slot, Time, driver};
 use hvpci_mock::guest::GuestKind;
-use hvpci_mock::host::{BusSpec, FunctionSpec, HostOptions, Severity, Violation};
+use hvpci_mock::host::{BusId, BusSpec, FunctionSpec, HostOptions, Severity, Violation};
 use hvpci_mock::sim::executor::Stall;
 use hvpci_mock::sim::{Machine, MockPlatform};
 
@@ -75,6 +75,22 @@ impl Bench {
         let (bus, config) = self.options();
         let platform = self.machine.guest_side(before.id, bus, config).expect("the options are sound");
         self.buses.push(platform.clone());
+        platform
+    }
+
+    /// The kernel that takes over when the first has died: the same VM, nothing of the first kernel.
+    pub fn second_kernel(first: Bench, guest: GuestKind) -> Bench {
+        let Bench { machine, policy, highest, max_functions, .. } = first;
+        Bench { machine: machine.next_kernel(guest), policy, highest, max_functions, buses: Vec::new() }
+    }
+
+    /// Brings a bus up that an earlier kernel had.
+    pub fn boot_again(&mut self, id: BusId) -> Bus {
+        let (bus, config) = self.options();
+        let platform = self.machine.guest_side(id, bus, config).expect("the options are sound");
+        self.buses.push(platform.clone());
+        self.start(&platform);
+        self.wait(&platform, async |bus| bus.booted().await);
         platform
     }
 
@@ -223,5 +239,7 @@ pub fn function(bus: &MockPlatform, slot: Slot) -> Option<FunctionInfo> {
 
 /// A function that is ready to be used by its driver.
 pub fn is_ready(bus: &MockPlatform, slot: Slot) -> bool {
-    bus.progress().get(&slot).is_some_and(|progress| progress.ready.is_some())
+    let has_bars = function(bus, slot).is_some_and(|function| function.layout.iter().next().is_some());
+    let decodes = bus.on_host(|host, id, _| host.function(id, slot).is_some_and(|function| function.decodes));
+    bus.progress().get(&slot).is_some_and(|progress| progress.ready.is_some()) && (decodes || !has_bars)
 }

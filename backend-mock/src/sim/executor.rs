@@ -112,6 +112,13 @@ pub struct Executor {
 }
 
 impl Executor {
+    /// An executor without tasks whose clock shows `now`.
+    pub fn at(now: Time) -> Executor {
+        let executor = Executor::default();
+        executor.clock.lock().now = now;
+        executor
+    }
+
     /// The executor's clock.
     pub fn clock(&self) -> Clock {
         self.clock.clone()

@@ -35,6 +35,21 @@ impl Machine {
         Machine { vm, executor }
     }
 
+    /// The same host and clock with another kernel as its guest; the tasks of the first one end where they are.
+    #[must_use]
+    pub fn next_kernel(self, guest: GuestKind) -> Machine {
+        let executor = Executor::at(self.vm.clock.now());
+        let vm = Vm {
+            clock: executor.clock(),
+            mmio: Arc::default(),
+            enumeration: FairLock::default(),
+            vectors: Arc::new(Mutex::new(Vectors::default())),
+            guest,
+            ..self.vm
+        };
+        Machine { vm, executor }
+    }
+
     /// What the buses share.
     pub fn vm(&self) -> &Vm {
         &self.vm

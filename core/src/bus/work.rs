@@ -110,6 +110,11 @@ impl Bus {
                     child.lost = false;
                 }
             }
+            Action::FunctionGone { slot } => {
+                if let Some(child) = self.child_mut(slot) {
+                    child.gone_told = true;
+                }
+            }
             Action::HostUnmapped { .. } => self.host_unmapped = false,
             Action::PrefetchStarted { slot } => {
                 if let Some(child) = self.child_mut(slot) {
