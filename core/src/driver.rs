@@ -146,6 +146,7 @@ fn tell_config_half(platform: &dyn Platform, action: Action) {
         Action::Detach { slot, reach } => {
             let _ = config.detach(port, slot, reach);
         }
+        Action::FunctionGone { slot } => config.function_gone(slot),
         Action::HostLostState { slot } => config.host_lost_state(which(slot)),
         Action::HostUnmapped { slot } => config.host_unmapped(which(slot)),
         Action::PrefetchFinished { slot, ok } => config.prefetch_finished(slot, ok),

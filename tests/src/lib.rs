@@ -1,1 +1,3 @@
-//! Helpers shared by the tests that cross rooms.
+//! What crosses rooms: conformance, golden traces, figures. This crate's library is what its tests have in common.
+
+pub mod bench;

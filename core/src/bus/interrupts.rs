@@ -4,7 +4,7 @@ use crate::Slot;
 use crate::interrupt::InterruptRequest;
 use crate::wire::MsiEntry;
 
-use super::child::{Assigned, Notice};
+use super::child::{Assigned, Leaving, Notice};
 use super::outstanding::Work;
 use super::phase::Next;
 use super::status::count;
@@ -75,6 +75,12 @@ impl Bus {
     }
 
     fn kill_interrupt(&mut self, at: usize) {
+        let Some(record) = self.interrupts.get(at) else { return };
+        if self.child(record.request.slot).is_some_and(|child| child.leaving == Some(Leaving::Surprise)) {
+            // It went with its function. Another function may be in the slot by now.
+            self.interrupts.remove(at);
+            return;
+        }
         let Some(record) = self.interrupts.get_mut(at) else { return };
         match record.live {
             Live::Stale => {

@@ -83,6 +83,15 @@ impl ConfigSpace {
         self.start(port, at, host_bars_known);
     }
 
+    /// The function does not answer any more: it left the bus, or the bus its channel. Until it is detached its config
+    /// space reads all ones, writes are dropped, and nothing reaches the host, where another function may be in its slot
+    /// already. Nothing for an empty slot. Any context.
+    pub fn function_gone(&mut self, slot: Slot) {
+        if let Some(function) = self.find(slot).and_then(|at| self.functions.get_mut(at)) {
+            function.gone = true;
+        }
+    }
+
     /// Brings the host's side of a function to where the policy starts.
     fn start(&mut self, port: &mut dyn ConfigPort, at: usize, host_bars_known: bool) {
         let options = self.options;
@@ -159,6 +168,7 @@ impl ConfigSpace {
             function.cache.set_on(false);
             function.power = Default::default();
             function.awaiting = false;
+            function.gone = false;
             function.masks_stale = false;
             function.resizable = false;
         }
