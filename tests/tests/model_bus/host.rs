@@ -71,6 +71,8 @@ pub struct Host {
     /// Per slot: the function for which an eject was sent that was not completed.
     pub ejecting: [Option<u32>; 2],
     pub mapped: Vec<Mapped>,
+    /// Functions came or left since the guest last took a list.
+    pub changed: bool,
     /// The highest transaction id so far.
     pub last_id: u64,
 }
@@ -131,7 +133,8 @@ impl Host {
             GuestMessage::PowerStateChange { slot, state } => {
                 let (slot, on) = (slot.to_wire(), state == PowerState::D0);
                 let known = self.list.iter().any(|f| f.slot == slot);
-                if self.assigned & bit(slot) == 0 && known {
+                // On the way down the guest takes no lists, and cannot know of a function that was exchanged.
+                if self.assigned & bit(slot) == 0 && known && !self.changed {
                     return Some(Broken::Protocol("power without resources"));
                 }
                 let broken = ask(What::Power(slot, on));
@@ -261,6 +264,7 @@ impl Host {
 
     /// A function is gone from the host: with its maps and resources.
     pub fn remove(&mut self, slot: u32) {
+        self.changed = true;
         self.list.retain(|f| f.slot != slot);
         self.assigned &= !bit(slot);
         self.mapped.retain(|m| m.slot != slot);

@@ -208,6 +208,7 @@ impl World {
 
     fn send_list(&mut self) {
         let message = self.host.list_message();
+        self.host.changed &= matches!(self.bus.status(), BusStatus::Suspending | BusStatus::Stopping);
         self.deliver(PacketKind::InBand, 0, &message);
     }
 
