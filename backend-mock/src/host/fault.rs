@@ -16,6 +16,10 @@ pub enum Trigger {
     Message(MessageType, u32),
     /// At the n-th message of any type (from 1), the guest's and the host's unsolicited ones counted together.
     Step(u64),
+    /// At every message of this type.
+    Every(MessageType),
+    /// At the n-th message of any type and at all that follow: a host that goes silent.
+    From(u64),
 }
 
 /// What goes wrong. Where the message is a guest's, "the answer" is its completion; where it is the host's, itself.
@@ -60,7 +64,7 @@ pub struct FaultRule {
     pub fault: Fault,
 }
 
-/// The script of one bus. Every rule strikes once.
+/// The script of one bus.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultPlan {
     /// The rules; several may share a trigger and apply in this order.
@@ -111,6 +115,8 @@ impl Faults {
         let strikes = |rule: &&FaultRule| match rule.trigger {
             Trigger::Message(wanted, at) => wanted == kind && at == nth,
             Trigger::Step(at) => at == steps,
+            Trigger::Every(wanted) => wanted == kind,
+            Trigger::From(at) => at <= steps,
         };
         self.plan.rules.iter().filter(strikes).map(|rule| rule.fault).collect()
     }

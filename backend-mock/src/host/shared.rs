@@ -63,14 +63,26 @@ pub(super) struct MappedRange {
 }
 
 impl MappedRange {
-    /// Whether the two share a byte. Sizes are at least 1; ends are saturated.
+    /// Whether the two share a byte. Ends are saturated.
     pub(super) fn overlaps(&self, base: u64, size: u64) -> bool {
         self.base < base.saturating_add(size) && base < self.base.saturating_add(self.size)
+    }
+
+    /// Whether the two share a page.
+    pub(super) fn shares_page(&self, base: u64, size: u64) -> bool {
+        let (first, last) = pages(base, size);
+        let (own_first, own_last) = pages(self.base, self.size);
+        own_first <= last && first <= own_last
     }
 }
 
 /// Violations kept; further ones are dropped, so that a guest gone wild does not eat the memory of its test.
 const MOST_VIOLATIONS: usize = 100_000;
+
+/// The numbers of the first and the last page of a range.
+fn pages(base: u64, size: u64) -> (u64, u64) {
+    (base >> 12, base.saturating_add(size.saturating_sub(1)) >> 12)
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
@@ -99,7 +111,7 @@ impl Shared {
     /// Notes every BAR of a function as mapped where it lies.
     pub(super) fn map_ranges(&mut self, bus: BusId, slot: Slot, device: &Device) {
         for (register, base, size) in device.ranges() {
-            self.mapped.push(MappedRange { bus, slot, register, base, size: size.max(4096) });
+            self.mapped.push(MappedRange { bus, slot, register, base, size });
         }
     }
 

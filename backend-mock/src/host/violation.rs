@@ -88,6 +88,13 @@ pub enum ViolationKind {
         /// The other function.
         other_slot: Slot,
     },
+    /// Decode turned on for a BAR that does not begin on a page: whole pages are mapped.
+    DecodeOffPage {
+        /// The BAR register.
+        register: u8,
+        /// Where it lay.
+        address: u64,
+    },
     /// Decode turned on for a BAR outside the apertures given to the bus.
     DecodeOutsideAperture {
         /// The BAR register.

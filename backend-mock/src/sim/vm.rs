@@ -77,7 +77,13 @@ fn function(group: &Group, n: u32, number: u32) -> FunctionSpec {
     }
     device = device.with_capability(&Capability::PowerManagement { no_soft_reset: true });
     if let Some(bar) = first {
-        device = device.with_capability(&Capability::MsiX { vectors: 6, bar, table: 0, pending: 0x800 });
+        device = device.with_capability(&Capability::MsiX {
+            vectors: 6,
+            bar,
+            table: 0,
+            pending: 0x800,
+            function_mask: true,
+        });
     }
     let registers = PcieRegisters {
         capabilities: 0x0002,

@@ -51,10 +51,9 @@ impl CommandShadow {
     pub fn written(&mut self, value: u16) {
         let changed = self.value ^ value;
         self.known &= !changed | self.writable | self.read_only;
-        self.value = (self.value & !self.writable) | (value & self.writable);
-        // A writable bit holds what was written, whether or not it was known before.
-        self.known |= self.writable;
-        self.based |= self.writable;
+        // What was not known stays so even where it is writable: right after a reset a write may be lost.
+        let taken = self.known & self.writable;
+        self.value = (self.value & !taken) | (value & taken);
         self.intent = value;
     }
 
@@ -126,6 +125,21 @@ mod tests {
         shadow.read(0, 0xFFFF);
         shadow.written(0x0004);
         assert_eq!(shadow.known().1 & 4, 0, "still not learned");
+    }
+
+    #[test]
+    fn a_write_into_a_reset_is_not_taken_for_done() {
+        let mut shadow = CommandShadow::default();
+        shadow.read(0, 0xFFFF);
+        shadow.written(4);
+        shadow.read(4, 0xFFFF);
+        shadow.written(0);
+        assert_eq!(shadow.known(), (0, 0xFFFF));
+        shadow.lost();
+        shadow.written(4);
+        assert_eq!(shadow.known(), (0, 0));
+        assert!(!shadow.holds(4, 4));
+        assert_eq!(shadow.current(), 4);
     }
 
     #[test]

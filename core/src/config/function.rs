@@ -340,7 +340,7 @@ impl Function {
 
     /// Probes the BARs through config space, after a Resizable BAR control write, as soon as guest decode is off: host
     /// decode off first, at most 18 accesses, and the guest's values back in place.
-    fn probe_again(&mut self, page: &mut Page<'_>, reports: &mut Reports) {
+    pub fn probe_again(&mut self, page: &mut Page<'_>, reports: &mut Reports) {
         if !self.masks_stale || self.decode.guest().memory() {
             return;
         }

@@ -66,8 +66,29 @@ impl ConfigSpace {
         function.description = seed.description;
         function.decode = DecodeState::new(options.policy, BarLayout::from_probed(probed).0, &seed.bars);
         function.cache.set_on(options.cache);
+        self.start(port, at, seed.host_bars_known);
+        Ok(())
+    }
+
+    /// Starts a function again after D0 re-entry or resume: the host's state counts as lost (I7), the guest's BARs are put
+    /// at `bars`, and what [`ConfigSpace::attach`] does at the host is done again. The read cache's switch, the scope and
+    /// the ledger stay. Nothing for an empty slot. Any context.
+    pub fn restart(&mut self, port: &mut dyn ConfigPort, slot: Slot, bars: &[Option<u64>; 6], host_bars_known: bool) {
+        let Some(at) = self.find(slot) else { return };
+        if let Some(function) = self.functions.get_mut(at) {
+            function.host_lost_state();
+            function.decode.place(bars);
+        }
+        self.start(port, at, host_bars_known);
+    }
+
+    /// Brings the host's side of a function to where the policy starts.
+    fn start(&mut self, port: &mut dyn ConfigPort, at: usize, host_bars_known: bool) {
+        let options = self.options;
         if options.style == GuestStyle::Messages {
-            function.decode.host_decode_becomes(false);
+            if let Some(function) = self.functions.get_mut(at) {
+                function.decode.host_decode_becomes(false);
+            }
         } else {
             self.with_page(port, at, |function, page, _| {
                 let found = page.read_at(header::COMMAND, Width::Word);
@@ -86,7 +107,7 @@ impl ConfigSpace {
                 }
             });
         }
-        if let Some(function) = self.functions.get_mut(at).filter(|_| seed.host_bars_known) {
+        if let Some(function) = self.functions.get_mut(at).filter(|_| host_bars_known) {
             function.decode.host_bars_are_the_guests();
         }
         if options.style == GuestStyle::ConfigSpace {
@@ -96,7 +117,6 @@ impl ConfigSpace {
                 function.decode.guest_decode_becomes(options.policy == Policy::Eager);
             });
         }
-        Ok(())
     }
 
     /// Removes a function and returns what it has cost (zero for an empty slot). The guest reads all ones from now on.

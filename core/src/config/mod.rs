@@ -20,6 +20,8 @@ mod registers;
 mod report;
 mod reset;
 mod space;
+#[cfg(test)]
+mod tests;
 
 pub use bars::{Bar, BarDefect, BarDefects, BarLayout};
 pub use command::{Command, Status};

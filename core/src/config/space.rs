@@ -193,7 +193,14 @@ impl ConfigSpace {
     /// A write to COMMAND, Status, or both.
     fn write_command_dword(&mut self, port: &mut dyn ConfigPort, at: usize, access: Access, value: u32) {
         if access.lanes() & 0xFFFF != 0 {
-            let merged = self.with_page(port, at, |function, page, _| function.merged_command(page, access, value));
+            let merged = self.with_page(port, at, |function, page, reports| {
+                let command = function.merged_command(page, access, value)?;
+                if command & MEMORY != 0 {
+                    // I3 is checked against the sizes as they are now.
+                    function.probe_again(page, reports);
+                }
+                Some(command)
+            });
             if let Some((Some(command), _)) = merged {
                 self.write_command(port, at, command);
             }

@@ -204,6 +204,11 @@ impl DecodeState {
         if changed && self.guest.memory() && self.is_dirty(register) { BarWrite::Stale } else { BarWrite::Shadowed }
     }
 
+    /// The guest has the BARs at `addresses`, with decode off; the host is not told yet.
+    pub fn place(&mut self, addresses: &[Option<u64>; 6]) {
+        self.guest.place(addresses);
+    }
+
     /// Guest and host have the BARs at `addresses`, by message.
     pub fn bars_assigned(&mut self, addresses: &[Option<u64>; 6]) {
         self.guest.place(addresses);
@@ -279,4 +284,83 @@ impl DecodeState {
 fn push(plan: &mut Plan, step: Step) {
     let full = plan.try_push(step).is_err();
     debug_assert!(!full, "a plan longer than a clear, six registers and a set");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::maps;
+    use super::*;
+    use crate::wire::ProbedBars;
+
+    fn state(policy: Policy) -> DecodeState {
+        let probed = ProbedBars([0xFFFF_F000; 6]);
+        let addresses = core::array::from_fn(|n| Some(0x1000 * (n as u64 + 1)));
+        let mut state = DecodeState::new(policy, BarLayout::from_probed(&probed).0, &addresses);
+        state.host_decode_becomes(false);
+        state
+    }
+
+    fn run(state: &mut DecodeState, value: u16) -> Vec<Step> {
+        let plan = state.plan_command(value, false);
+        for step in &plan {
+            state.stepped(*step);
+        }
+        state.guest_decode_becomes(value & MEMORY != 0);
+        plan.to_vec()
+    }
+
+    #[test]
+    fn the_longest_plan_is_a_clear_six_registers_and_a_set() {
+        let mut state = state(Policy::Absorbing);
+        assert_eq!(run(&mut state, MEMORY).len(), 7);
+        run(&mut state, 0);
+        for register in 0..6 {
+            state.guest_writes_bar(register, 0x10_0000 + 0x1000 * u32::from(register), u32::MAX);
+        }
+        let plan = run(&mut state, MEMORY);
+        assert_eq!(plan.len(), 8);
+        assert_eq!(plan[0], Step::WriteCommand { value: 0, why: Why::Clear });
+        assert_eq!(plan[1], Step::WriteBar { register: 0, value: 0x10_0000 });
+        assert_eq!(plan[7], Step::WriteCommand { value: MEMORY, why: Why::Set });
+    }
+
+    #[test]
+    fn equal_writes_are_left_out_only_with_memory_clear_and_never_by_eager() {
+        for policy in Policy::ALL {
+            let mut state = state(policy);
+            assert_eq!(state.plan_command(0, true).is_empty(), policy != Policy::Eager, "{policy}");
+            run(&mut state, MEMORY);
+            let again = state.plan_command(MEMORY, true);
+            assert_eq!(again.to_vec(), [Step::WriteCommand { value: MEMORY, why: Why::Bits }], "{policy}");
+            assert!(!maps(&again));
+        }
+    }
+
+    #[test]
+    fn only_absorbing_in_an_open_scope_lingers() {
+        for (policy, scope, lingers) in [
+            (Policy::Eager, Scope::Open, false),
+            (Policy::Deferred, Scope::Open, false),
+            (Policy::Absorbing, Scope::Open, true),
+            (Policy::Absorbing, Scope::Closed, false),
+            (Policy::Prefetch, Scope::Open, false),
+        ] {
+            let mut state = state(policy);
+            state.set_scope(scope);
+            run(&mut state, MEMORY);
+            run(&mut state, 0);
+            assert_eq!(state.is_ahead(), lingers, "{policy} {scope:?}");
+            assert_eq!(state.plan_flush(4).is_empty(), !lingers);
+        }
+    }
+
+    #[test]
+    fn a_refused_enable_ends_with_decode_off() {
+        let mut state = state(Policy::Absorbing);
+        assert!(state.plan_refused(MEMORY | 4, true).is_empty());
+        assert_eq!(state.plan_refused(MEMORY | 4, false).to_vec(), [Step::WriteCommand { value: 4, why: Why::Bits }]);
+        run(&mut state, MEMORY);
+        run(&mut state, 0);
+        assert_eq!(state.plan_refused(MEMORY | 4, true).to_vec(), [Step::WriteCommand { value: 4, why: Why::Clear }]);
+    }
 }

@@ -3,9 +3,9 @@
 use hvpci_core::{Slot, Time};
 
 use super::Bus;
+use crate::host::ViolationKind;
 use crate::host::mapper::MapReason;
 use crate::host::shared::{MappedRange, Shared};
-use crate::host::{BusId, ViolationKind};
 
 impl Bus {
     /// Turns a function's decode on. Returns when the map is done; for one that decodes already, when its last map is.
@@ -57,23 +57,24 @@ impl Bus {
         let Some(function) = self.functions.get(&slot) else { return };
         let ranges = function.device.ranges();
         for (at, (register, base, size)) in ranges.iter().copied().enumerate() {
-            let size = size.max(4096);
             if base == 0 {
                 shared.violation(now, self.id, Some(slot), ViolationKind::DecodeAtZero { register });
                 continue;
             }
-            if !self.apertures.is_empty() && !self.apertures.iter().any(|given| holds(*given, base, size)) {
+            if !base.is_multiple_of(4096) {
+                let kind = ViolationKind::DecodeOffPage { register, address: base };
+                shared.violation(now, self.id, Some(slot), kind);
+            }
+            if !self.apertures.is_empty() && !self.apertures.iter().any(|given| holds(*given, base, size.max(4096))) {
                 let kind = ViolationKind::DecodeOutsideAperture { register, address: base };
                 shared.violation(now, self.id, Some(slot), kind);
             }
-            let own = ranges.iter().take(at).filter(|(_, other, bytes)| {
-                *other != 0
-                    && MappedRange { bus: self.id, slot, register, base: *other, size: (*bytes).max(4096) }
-                        .overlaps(base, size)
+            let own = ranges.iter().take(at).any(|(register, other, bytes)| {
+                let other = MappedRange { bus: self.id, slot, register: *register, base: *other, size: *bytes };
+                other.base != 0 && other.shares_page(base, size)
             });
-            let others = shared.mapped.iter().filter(|range| range.overlaps(base, size));
-            let found: Option<(BusId, Slot)> =
-                own.map(|_| (self.id, slot)).next().or_else(|| others.map(|range| (range.bus, range.slot)).next());
+            let other = shared.mapped.iter().find(|range| range.shares_page(base, size));
+            let found = if own { Some((self.id, slot)) } else { other.map(|range| (range.bus, range.slot)) };
             if let Some((other_bus, other_slot)) = found {
                 let kind = ViolationKind::DecodeOverlap { register, other_bus, other_slot };
                 shared.violation(now, self.id, Some(slot), kind);

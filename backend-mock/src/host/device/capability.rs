@@ -57,6 +57,8 @@ pub enum Capability {
         table: u32,
         /// Offset of the pending bits in it, a multiple of 8.
         pending: u32,
+        /// Whether Function Mask can be set; the recorded device drops writes of it.
+        function_mask: bool,
     },
     /// PCI Express.
     PciExpress(PcieRegisters),
@@ -127,14 +129,14 @@ fn layout(capability: &Capability) -> (u8, Vec<u8>, Vec<u8>) {
             body.resize(writable.len(), 0);
             (ID_MSI, body, writable)
         }
-        Capability::MsiX { vectors, bar, table, pending } => {
+        Capability::MsiX { vectors, bar, table, pending, function_mask } => {
             let control = (*vectors).clamp(1, 2048).wrapping_sub(1);
             let bir = u32::from(*bar & 7);
             let mut body = control.to_le_bytes().to_vec();
             body.extend_from_slice(&((table & !7) | bir).to_le_bytes());
             body.extend_from_slice(&((pending & !7) | bir).to_le_bytes());
-            // Enable and Function Mask.
-            (ID_MSIX, body, vec![0, 0xC0])
+            // Enable, and Function Mask below it.
+            (ID_MSIX, body, vec![0, 0x80 | u8::from(*function_mask) << 6])
         }
         Capability::PciExpress(registers) => pci_express(registers),
         // Length 6; Transactions Pending and FLR; control and status.

@@ -26,7 +26,7 @@ impl FunctionSpec {
         let device = Device::new(&description)
             .with_bar(BarSpec::wide(0, 64 << 10))
             .with_bar(BarSpec::wide(4, 4 << 10))
-            .with_capability(&Capability::MsiX { vectors: 64, bar: 4, table: 0, pending: 0x400 })
+            .with_capability(&Capability::MsiX { vectors: 64, bar: 4, table: 0, pending: 0x400, function_mask: false })
             .with_capability(&Capability::PciExpress(PcieRegisters {
                 capabilities: 0x0002,
                 device_capabilities: 0x0000_8000,
@@ -69,8 +69,13 @@ impl FunctionSpec {
         }
         device = device.with_capability(&Capability::PowerManagement { no_soft_reset: true });
         if let Some(first) = bars.first() {
-            device =
-                device.with_capability(&Capability::MsiX { vectors: 6, bar: first.register, table: 0, pending: 0x800 });
+            device = device.with_capability(&Capability::MsiX {
+                vectors: 6,
+                bar: first.register,
+                table: 0,
+                pending: 0x800,
+                function_mask: true,
+            });
         }
         let device = device.with_capability(&Capability::PciExpress(PcieRegisters {
             capabilities: 0x0002,
