@@ -1,1 +1,3 @@
 //! Helpers shared by the tests that cross rooms.
+
+pub mod fuzzing;

@@ -76,7 +76,7 @@ impl Bus {
 
     fn kill_interrupt(&mut self, at: usize) {
         let Some(record) = self.interrupts.get(at) else { return };
-        let held = self.holds(record.request.slot);
+        let held = self.host_holds(record.request.slot);
         let Some(record) = self.interrupts.get_mut(at) else { return };
         match record.live {
             Live::Stale => {
@@ -92,7 +92,7 @@ impl Bus {
     }
 
     /// Whether the host holds resources, and with them interrupts, for the function in a slot.
-    fn holds(&self, slot: Slot) -> bool {
+    fn host_holds(&self, slot: Slot) -> bool {
         self.child(slot).is_some_and(|child| {
             let there = child.leaving != Some(Leaving::Surprise) && !self.is_unlisted(child);
             there && child.assigned == Assigned::Yes && child.released == Notice::No
@@ -102,7 +102,7 @@ impl Bus {
     /// The host created an interrupt that nobody waits for any more. It is deleted, unless the host forgets it anyway
     /// because the function is released.
     pub(super) fn late_interrupt(&mut self, slot: Slot, entry: MsiEntry) {
-        if entry.message_count == 0 || self.wind.is_some() || !self.holds(slot) {
+        if entry.message_count == 0 || self.wind.is_some() || !self.host_holds(slot) {
             return;
         }
         count(&mut self.counters.late_interrupts_deleted);

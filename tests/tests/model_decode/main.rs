@@ -367,7 +367,7 @@ fn holds(name: &'static str, condition: fn(&Guest, &World) -> bool) -> Property<
 
 fn explore(policy: Policy, depth: usize) {
     let start = Instant::now();
-    let checker = Guest { policy }.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
+    let checker = Guest { policy }.checker().threads(1).target_max_depth(depth).spawn_bfs().join();
     println!(
         "{policy}: {} states, {} transitions, depth {}, {:.1} s",
         checker.unique_state_count(),
