@@ -61,20 +61,20 @@ fn smoke(target: &str, body: fn(&[u8]), runs: usize, longest: usize) {
 
 #[test]
 fn wire() {
-    smoke("wire", fuzzing::wire, 50_000, 400);
+    smoke("wire", fuzzing::wire, 200_000, 400);
 }
 
 #[test]
 fn bus() {
-    smoke("bus", fuzzing::bus, 6_000, 1500);
+    smoke("bus", fuzzing::bus, 40_000, 1500);
 }
 
 #[test]
 fn config() {
-    smoke("config", fuzzing::config, 10_000, 1500);
+    smoke("config", fuzzing::config, 60_000, 1500);
 }
 
 #[test]
 fn text() {
-    smoke("text", fuzzing::text, 4_000, 3000);
+    smoke("text", fuzzing::text, 20_000, 3000);
 }

@@ -36,7 +36,8 @@ impl Bus {
         let spoken = self.version.filter(|_| self.can_send() && self.d0 == D0::In).ok_or(SubmitError::NotUp)?;
         let slot = request.slot();
         // A list that was not worked through yet may say that the slot has another function by now.
-        let child = self.child(slot).filter(|c| !c.silenced && !self.is_unlisted(c)).ok_or(SubmitError::NoFunction(slot))?;
+        let child =
+            self.child(slot).filter(|c| !c.silenced && !self.is_unlisted(c)).ok_or(SubmitError::NoFunction(slot))?;
         let open = match self.wind {
             None => true,
             // Its driver is being unbound, and may need the host for that.

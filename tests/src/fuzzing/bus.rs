@@ -157,12 +157,12 @@ impl Rig {
                     ActionDone::Unpublished { slot },
                     ActionDone::Published { slot, result: Ok(()) },
                 ])?;
-                let fits = match (done, self.pumping, self.publishing) {
+                let fits = matches!(
+                    (done, self.pumping, self.publishing),
                     (ActionDone::PrefetchRefused, Some(Action::PrefetchStarted { .. }), _)
-                    | (ActionDone::ConfigWindow(_), Some(Action::ReserveConfigWindow), _)
-                    | (ActionDone::Unpublished { .. } | ActionDone::Published { .. }, _, Some(_)) => true,
-                    _ => false,
-                };
+                        | (ActionDone::ConfigWindow(_), Some(Action::ReserveConfigWindow), _)
+                        | (ActionDone::Unpublished { .. } | ActionDone::Published { .. }, _, Some(_))
+                );
                 if !fits {
                     self.bus.action_done(self.now, done);
                 }
@@ -239,7 +239,11 @@ impl Rig {
             }),
             2 => Request::DeleteInterrupt { slot, entry: MsiEntry::new(0, u32::MAX, 1) },
             3 => Request::ReadBlock { slot, block: input.arbitrary()?, bytes },
-            4 => Request::WriteBlock { slot, block: 0, data: vec![7; usize::from(bytes)].into_iter().take(128).collect() },
+            4 => Request::WriteBlock {
+                slot,
+                block: 0,
+                data: vec![7; usize::from(bytes)].into_iter().take(128).collect(),
+            },
             5 => Request::PowerState { slot, state: if input.arbitrary()? { PowerState::D0 } else { PowerState::D3 } },
             6 => Request::ResetDevice { slot },
             _ => Request::GetResources { slot },

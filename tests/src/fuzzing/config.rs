@@ -51,9 +51,10 @@ fn drive(input: &mut Unstructured<'_>) -> Result<()> {
     }
     let mut host = Host::new(policy != Policy::Eager, windows.map(|(_, base, size)| (base, size)).to_vec());
     let mut attached = [false; FUNCTIONS];
-    for at in 0..input.int_in_range(1..=FUNCTIONS)? {
+    let first = input.int_in_range(1..=FUNCTIONS)?;
+    for (at, attached) in attached.iter_mut().enumerate().take(first) {
         space.attach(&mut host, &seed(at)).expect("room for all");
-        attached[at] = true;
+        *attached = true;
     }
     while !input.is_empty() {
         let at = input.int_in_range(0..=FUNCTIONS - 1)?;
@@ -97,7 +98,8 @@ fn step(
         // Any access at all.
         8 => space.write(host, me, input.arbitrary()?, input.int_in_range(0..=8)?, input.arbitrary()?),
         9 => {
-            let _ = space.read(host, Slot::from_devfn(input.arbitrary()?), input.arbitrary()?, input.int_in_range(0..=8)?);
+            let _ =
+                space.read(host, Slot::from_devfn(input.arbitrary()?), input.arbitrary()?, input.int_in_range(0..=8)?);
         }
         10 => {
             let value = space.read(host, me, input.int_in_range(0..=255u16)?, *input.choose(&[1, 2, 4])?);

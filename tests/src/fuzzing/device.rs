@@ -87,7 +87,8 @@ impl Host {
             let inside = self.windows.iter().any(|(start, length)| base >= *start && base + size <= start + length);
             assert!(inside, "I3: function {at} is mapped at {base:#x}");
             for (other, function) in self.functions.iter().enumerate().filter(|(other, f)| *other != at && f.memory()) {
-                let apart = function.ranges().iter().all(|(start, length)| base + size <= *start || start + length <= base);
+                let apart =
+                    function.ranges().iter().all(|(start, length)| base + size <= *start || start + length <= base);
                 assert!(apart, "I3: functions {at} and {other} are both mapped at {base:#x}");
             }
         }

@@ -83,12 +83,7 @@ pub fn bit(slot: u32) -> u8 {
 
 impl Host {
     /// Takes a packet. `bars` are the addresses that the engine has for each slot.
-    pub fn receive(
-        &mut self,
-        packet: &Transmit,
-        payload: &[u8],
-        bars: &dyn Fn(u32) -> Option<u64>,
-    ) -> Option<Broken> {
+    pub fn receive(&mut self, packet: &Transmit, payload: &[u8], bars: &dyn Fn(u32) -> Option<u64>) -> Option<Broken> {
         if self.rescinded {
             return Some(Broken::SentAfterRescind);
         }

@@ -5,19 +5,22 @@
 //! disturbances on one path, at most one of each kind, at any moment and in any order; everything else (when the pump and
 //! the publisher get round to their work, in which order the host answers) is free.
 
+mod events;
 mod host;
+mod platform;
 mod world;
 
 use std::hash::{Hash, Hasher};
 use std::time::Instant;
 
+use events::{Disturbance, Event};
 use hvpci_core::InstanceId;
 use hvpci_core::bus::{Bus, BusOptions, BusStatus};
 use hvpci_core::decode::{GuestStyle, Policy};
 use hvpci_core::interrupt::Architecture;
 use hvpci_core::wire::Version;
 use stateright::{Checker, DiscoveryClassification, Model, Property};
-use world::{Broken, Disturbance, Event, World};
+use world::{Broken, World};
 
 /// A bus of so many functions, and how much may go wrong.
 #[derive(Clone)]
@@ -89,7 +92,7 @@ impl Bounds {
     fn skips(&self, world: &World) -> bool {
         let mut hasher = std::hash::DefaultHasher::new();
         world.hash(&mut hasher);
-        hasher.finish() % self.sample != 0
+        !hasher.finish().is_multiple_of(self.sample)
     }
 }
 
@@ -214,20 +217,20 @@ fn bounds(style: GuestStyle, policy: Policy, functions: u32, disturbances: u32, 
 
 #[test]
 fn one_function_in_config_space_style() {
-    explore("config-space, 1 function", bounds(GuestStyle::ConfigSpace, Policy::Deferred, 1, 3, 16));
+    explore("config-space, 1 function", bounds(GuestStyle::ConfigSpace, Policy::Deferred, 1, 3, 64));
 }
 
 #[test]
 fn one_function_in_message_style() {
-    explore("messages, 1 function", bounds(GuestStyle::Messages, Policy::Deferred, 1, 3, 16));
+    explore("messages, 1 function", bounds(GuestStyle::Messages, Policy::Deferred, 1, 3, 64));
 }
 
 #[test]
 fn two_functions_in_config_space_style() {
-    explore("config-space, 2 functions", bounds(GuestStyle::ConfigSpace, Policy::Deferred, 2, 2, 16));
+    explore("config-space, 2 functions", bounds(GuestStyle::ConfigSpace, Policy::Deferred, 2, 2, 64));
 }
 
 #[test]
 fn two_functions_with_background_maps() {
-    explore("prefetch, 2 functions", bounds(GuestStyle::ConfigSpace, Policy::Prefetch, 2, 2, 16));
+    explore("prefetch, 2 functions", bounds(GuestStyle::ConfigSpace, Policy::Prefetch, 2, 2, 64));
 }

@@ -140,3 +140,25 @@ impl ConfigPort for Host {
         }
     }
 }
+
+/// A guest without anything between it and the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Reference {
+    pub device: Device,
+    pub maps: u32,
+    pub unmaps: u32,
+}
+
+impl Reference {
+    pub fn command(&mut self, value: u16) {
+        self.maps += u32::from(value & MEMORY != 0 && !self.device.memory());
+        self.unmaps += u32::from(value & MEMORY == 0 && self.device.memory());
+        self.device.command = value;
+    }
+
+    pub fn bar(&mut self, register: usize, value: u32) {
+        if !self.device.memory() {
+            self.device.bar[register] = value & [0xFFF0_0000, u32::MAX][register];
+        }
+    }
+}

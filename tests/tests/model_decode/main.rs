@@ -8,7 +8,7 @@ mod device;
 
 use std::time::Instant;
 
-use device::{A, B, BUS_MASTER, Broken, Device, Host, MEMORY, SIZE, address, legal};
+use device::{A, B, BUS_MASTER, Broken, Device, Host, MEMORY, Reference, SIZE, address, legal};
 use hvpci_core::Slot;
 use hvpci_core::config::{ConfigOptions, ConfigSpace, FunctionSeed, Functions, Reach};
 use hvpci_core::decode::Policy;
@@ -36,28 +36,6 @@ enum Step {
     Attach,
     Prefetch,
     PrefetchDone(bool),
-}
-
-/// A guest without anything between it and the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Reference {
-    device: Device,
-    maps: u32,
-    unmaps: u32,
-}
-
-impl Reference {
-    fn command(&mut self, value: u16) {
-        self.maps += u32::from(value & MEMORY != 0 && !self.device.memory());
-        self.unmaps += u32::from(value & MEMORY == 0 && self.device.memory());
-        self.device.command = value;
-    }
-
-    fn bar(&mut self, register: usize, value: u32) {
-        if !self.device.memory() {
-            self.device.bar[register] = value & [0xFFF0_0000, u32::MAX][register];
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
