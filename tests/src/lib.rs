@@ -1,3 +1,4 @@
-//! What crosses rooms: conformance, golden traces, figures. This crate's library is what its tests have in common.
+//! What crosses rooms: conformance, golden traces, figures, fuzzing. This crate's library is what its tests have in common.
 
 pub mod bench;
+pub mod fuzzing;

@@ -178,6 +178,12 @@ impl Bus {
             child.settled = false;
             if gone {
                 child.eject_deadline = None;
+                // What can no longer be sent is not waited for.
+                for notice in [&mut child.released, &mut child.eject_complete] {
+                    if matches!(notice, Notice::Owed | Notice::Due) {
+                        *notice = Notice::Sent;
+                    }
+                }
             }
         }
         if gone {

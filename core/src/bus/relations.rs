@@ -90,6 +90,11 @@ impl Bus {
         self.listed.dirty = waiting;
     }
 
+    /// Whether the newest list, not worked through yet, says that a function is gone.
+    pub(super) fn is_unlisted(&self, child: &Child) -> bool {
+        self.listed.dirty && !self.listed.functions.iter().any(|f| f.same_function(&child.description))
+    }
+
     fn add_child(&mut self, function: FunctionDescription) {
         let at = self.children.partition_point(|c| c.description.slot < function.slot);
         // The table is as large as the list, so there is room unless others are still leaving: then the list stays dirty.
@@ -98,7 +103,8 @@ impl Bus {
         }
     }
 
-    /// A function is gone without a word: its driver's requests end at once.
+    /// A function is gone without a word: its driver's requests end at once, and the engine's own, whose answers would be
+    /// taken for those of the next function in the slot.
     pub(super) fn surprise(&mut self, at: usize) {
         let Some(child) = self.children.get_mut(at) else { return };
         child.leaving = Some(Leaving::Surprise);
@@ -106,6 +112,7 @@ impl Bus {
         child.silenced = true;
         let slot = child.description.slot;
         self.table.fail_callers(RequestError::FunctionGone, |work| work.slot() == Some(slot));
+        self.abandon_engine_work(|work| work.slot() == Some(slot));
     }
 
     /// The host wants a function back.

@@ -15,7 +15,7 @@ use crate::decode::{BarWrite, DecodeState, Edge, Ledger, MEMORY, Plan, Policy, S
 use crate::wire::FunctionDescription;
 
 /// Whether a cell of the function table is in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Occupancy {
     /// Free.
     Vacant,
@@ -26,7 +26,7 @@ pub(super) enum Occupancy {
 }
 
 /// One cell of the function table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Function {
     pub occupancy: Occupancy,
     pub description: FunctionDescription,

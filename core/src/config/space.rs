@@ -47,7 +47,9 @@ impl Default for ConfigOptions {
 /// No method allocates after [`ConfigSpace::new`] and [`ConfigSpace::reserve`], sleeps, or loops without bound; all but
 /// those two may be called in any context. There is no lock inside: the caller holds one of its own around every call,
 /// because a function select and the access after it belong together.
-#[derive(Clone, Debug)]
+///
+/// Equality and hash are for model checkers, which [`ConfigSpace::forget_statistics`] first.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConfigSpace {
     pub(super) options: ConfigOptions,
     pub(super) functions: Vec<Function>,
@@ -289,6 +291,16 @@ impl ConfigSpace {
             total.merge(function.ledger);
         }
         total
+    }
+
+    /// Sets all ledgers to zero and drops what waits to be reported. Nothing that the space does depends on them. Any
+    /// context.
+    pub fn forget_statistics(&mut self) {
+        self.departed = Ledger::default();
+        self.reports = Reports::default();
+        for function in &mut self.functions {
+            function.ledger = Ledger::default();
+        }
     }
 
     /// The slots that have a function.
