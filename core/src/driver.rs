@@ -29,8 +29,15 @@ pub async fn pump(platform: &dyn Platform) {
             let timeouts = bus.counters().timeouts;
             bus.handle_timeout(now);
             expired = bus.counters().timeouts != timeouts;
-            action = bus.poll_action();
-            bus.transmit(now, port);
+            loop {
+                action = bus.poll_action();
+                let before = bus.status();
+                bus.transmit(now, port);
+                // A channel that turns out to be closed begins the way down, once.
+                if action.is_some() || bus.status() == before {
+                    break;
+                }
+            }
             deadline = bus.poll_timeout();
             over = is_over(bus.status());
         });

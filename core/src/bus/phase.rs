@@ -177,6 +177,13 @@ impl Bus {
             child.settled = false;
             if gone {
                 child.eject_deadline = None;
+                // What was due cannot be sent any more, and is not waited for.
+                if child.released == Notice::Due {
+                    child.released = Notice::Sent;
+                }
+                if matches!(child.eject_complete, Notice::Owed | Notice::Due) {
+                    child.eject_complete = Notice::Sent;
+                }
             }
         }
         if gone {
