@@ -147,7 +147,9 @@ fn attach(platform: &dyn Platform, slot: Slot) -> Result<(), PlatformError> {
 /// After a D0 entry RESOURCES_ASSIGNED follows by itself, before anybody is let at the functions; after a reset of one
 /// function the next [`power_on`] sends it.
 fn restart(platform: &dyn Platform, only: Option<Slot>) {
-    for slot in (0..=u32::from(u8::MAX)).filter_map(Slot::from_wire).filter(|slot| only.is_none_or(|only| only == *slot)) {
+    for slot in
+        (0..=u32::from(u8::MAX)).filter_map(Slot::from_wire).filter(|slot| only.is_none_or(|only| only == *slot))
+    {
         let mut seed = None;
         platform.with_bus(&mut |bus, _| seed = bus.seed(slot));
         if let Some(seed) = seed.filter(|seed| seed.host_bars_known) {

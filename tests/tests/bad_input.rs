@@ -1,7 +1,7 @@
 //! Config accesses that no hardware answers: all ones, dropped, and never a panic.
 
-use hvpci_core::driver;
 use hvpci_core::Slot;
+use hvpci_core::driver;
 use hvpci_mock::guest::GuestKind;
 use hvpci_mock::host::FunctionSpec;
 use hvpci_tests::bench::{Bench, Bus, GIB, slot};

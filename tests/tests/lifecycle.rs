@@ -177,7 +177,12 @@ fn an_eject_at_every_step_of_the_bring_up() {
                 break; // the bring-up has fewer steps
             }
             assert_eq!(bus.status(), BusStatus::Running, "{guest}, step {step}: {}", bench.troubles());
-            assert_eq!(bus.on_host(|host, id, _| host.slots(id)), [slot(0)], "{guest}, step {step}: {}", bench.troubles());
+            assert_eq!(
+                bus.on_host(|host, id, _| host.slots(id)),
+                [slot(0)],
+                "{guest}, step {step}: {}",
+                bench.troubles()
+            );
             bench.shut_down();
         }
     }

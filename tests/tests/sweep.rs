@@ -52,7 +52,13 @@ fn bench(guest: GuestKind, policy: Policy) -> Bench {
 }
 
 /// Runs a scenario that stops the bus in the end, and checks what must hold whatever happened.
-fn run(what: &str, guest: GuestKind, policy: Policy, plan: FaultPlan, conduct: impl AsyncFnOnce(&Bus) + 'static) -> u64 {
+fn run(
+    what: &str,
+    guest: GuestKind,
+    policy: Policy,
+    plan: FaultPlan,
+    conduct: impl AsyncFnOnce(&Bus) + 'static,
+) -> u64 {
     let mut bench = bench(guest, policy);
     let bus = bench.offer([small(), small()]);
     bus.on_host(|host, id, _| host.set_faults(id, plan));
@@ -66,11 +72,7 @@ fn run(what: &str, guest: GuestKind, policy: Policy, plan: FaultPlan, conduct: i
     let context = || format!("{what}, {guest} {policy}: {}", bench.troubles());
     assert_eq!(ended, Ok(()), "{}", context());
     assert!(bench.machine.clock().now() <= BOUND, "{}", context());
-    assert!(
-        matches!(bus.status(), BusStatus::Stopped | BusStatus::Failed(_) | BusStatus::Gone),
-        "{}",
-        context()
-    );
+    assert!(matches!(bus.status(), BusStatus::Stopped | BusStatus::Failed(_) | BusStatus::Gone), "{}", context());
     let after = bus.violations_after_rescind();
     assert_eq!(after, [], "{}", context());
     let vm = bench.machine.vm();

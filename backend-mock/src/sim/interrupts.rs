@@ -1,10 +1,10 @@
 //! The interrupts of a function as the guest kernel holds them: created by message, written into the MSI-X table, aimed by
 //! hypercall.
 
+use hvpci_core::backend::Platform;
 use hvpci_core::bus::{InterruptHandle, Reply, Request};
 use hvpci_core::interrupt::{Architecture, InterruptRequest, Retarget, VpSpread};
 use hvpci_core::wire::{MsiEntry, VpSet};
-use hvpci_core::backend::Platform;
 use hvpci_core::{Slot, driver};
 
 use super::platform::{MockPlatform, lock};

@@ -78,12 +78,7 @@ impl Machine {
     ///
     /// # Errors
     /// What the two halves of the core refuse.
-    pub fn guest_side(
-        &self,
-        id: BusId,
-        bus: BusOptions,
-        config: ConfigOptions,
-    ) -> Result<Arc<MockPlatform>, SimError> {
+    pub fn guest_side(&self, id: BusId, bus: BusOptions, config: ConfigOptions) -> Result<Arc<MockPlatform>, SimError> {
         let instance = self.vm.host().instance(id).ok_or_else(|| SimError::Failed(format!("there is no {id:?}")))?;
         let bus = Bus::new(instance, bus).map_err(SimError::NewBus)?;
         let config = ConfigSpace::new(config).map_err(SimError::NewConfigSpace)?;

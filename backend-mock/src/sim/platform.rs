@@ -197,10 +197,7 @@ impl MockPlatform {
         self.for_each_guest(async |guest, access| guest.resume(access).await).await;
     }
 
-    async fn for_each_guest(
-        &self,
-        step: impl AsyncFn(&mut Guest, &mut FunctionAccess<'_>) -> Result<(), GuestError>,
-    ) {
+    async fn for_each_guest(&self, step: impl AsyncFn(&mut Guest, &mut FunctionAccess<'_>) -> Result<(), GuestError>) {
         let slots: Vec<Slot> = lock(&self.functions).keys().copied().collect();
         for slot in slots {
             let guest = lock(&self.functions).get_mut(&slot).and_then(|run| run.guest.take());
