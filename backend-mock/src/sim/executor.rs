@@ -95,6 +95,22 @@ impl Wake for TaskWaker {
     }
 }
 
+/// More polls than this at one moment of virtual time are no progress.
+const MOST_POLLS: u32 = 1_000_000;
+
+/// A future that lets the other tasks run once.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Why a run ended without its last task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stall {
@@ -102,6 +118,8 @@ pub enum Stall {
     Deadlock,
     /// Virtual time would have passed the limit.
     TimeLimit,
+    /// Tasks wake each other without end and virtual time does not move.
+    Livelock,
 }
 
 /// Runs tasks on a [`Clock`].
@@ -155,12 +173,18 @@ impl Executor {
         mut goes_on: impl FnMut(usize) -> bool,
     ) -> Result<(), Stall> {
         let mut left = self.tasks.iter().flatten().count();
+        let mut polls = 0;
         while goes_on(left) {
             let next = self.clock.lock().ready.pop_front();
             let Some(task) = next else {
                 advance(self.advance(limit)?);
+                polls = 0;
                 continue;
             };
+            polls += 1;
+            if polls > MOST_POLLS {
+                return Err(Stall::Livelock);
+            }
             let Some(place) = self.tasks.get_mut(task) else { continue };
             let Some(mut future) = place.take() else { continue };
             let waker = Waker::from(Arc::new(TaskWaker { clock: self.clock.clone(), task }));
@@ -239,6 +263,14 @@ mod tests {
         let mut executor = Executor::default();
         executor.spawn(std::future::pending());
         assert_eq!(executor.run(seconds(1), |_| {}), Err(Stall::Deadlock));
+
+        let mut executor = Executor::default();
+        executor.spawn(async {
+            loop {
+                yield_now().await;
+            }
+        });
+        assert_eq!(executor.run(seconds(1), |_| {}), Err(Stall::Livelock));
 
         let mut executor = Executor::default();
         let clock = executor.clock();

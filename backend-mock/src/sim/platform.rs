@@ -13,7 +13,7 @@ use hvpci_core::placement::{Window, WindowNeed};
 use hvpci_core::wire::MsiEntry;
 use hvpci_core::{InstanceId, Slot, Time, driver};
 
-use super::executor::Clock;
+use super::executor::{Clock, yield_now};
 use super::functions::{FunctionAccess, Progress};
 use super::interrupts::{Held, Vectors};
 use super::mmio::MmioSpace;
@@ -392,6 +392,8 @@ impl Platform for MockPlatform {
     }
 
     async fn wait(&self, waiter: Waiter, deadline: Option<Time>) {
+        // A wait that is over at once must not starve the tasks it would be waiting for.
+        yield_now().await;
         self.config_free().await;
         let caller;
         let signal = match waiter {

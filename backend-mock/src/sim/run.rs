@@ -12,7 +12,7 @@ use hvpci_core::{Time, driver};
 use super::executor::Stall;
 use super::platform::{MockPlatform, lock};
 use super::vm::{build, check_pair};
-use super::watch::Watch;
+use super::watch::{Watch, kind_of};
 use crate::cli::ToolError;
 use crate::guest::GuestKind;
 use crate::host::Severity;
@@ -65,7 +65,7 @@ pub fn run(scenario: &Scenario, spec: RunSpec, observer: &mut dyn Observer) -> R
     let (conducted, result, expected) = (platforms.clone(), booted.clone(), scenario.functions());
     machine.spawn(async move {
         wait_for_boot(&conducted, expected).await;
-        *lock(&result) = Some(Booted::snapshot(&conducted));
+        *lock(&result) = Some(Booted::snapshot(&conducted, spec.policy));
         conducted.iter().for_each(|platform| driver::stop(platform.as_ref()));
     });
     let mut watch = Watch::new(&platforms, scenario, spec.policy);
@@ -109,7 +109,7 @@ struct Booted {
 }
 
 impl Booted {
-    fn snapshot(platforms: &[Arc<MockPlatform>]) -> Booted {
+    fn snapshot(platforms: &[Arc<MockPlatform>], policy: Policy) -> Booted {
         let mut booted = Booted {
             ledger: Ledger::default(),
             host_ledger: Ledger::default(),
@@ -126,9 +126,7 @@ impl Booted {
                 spans.push(span(progress.started, progress.ended, SpanKind::Scan));
                 let host = platform.vm.host();
                 for map in host.timeline().iter().filter(|map| map.bus == platform.id && map.slot == slot) {
-                    // A map that began before the guest looked at the function ran in the background.
-                    let background = map.asked < progress.started;
-                    spans.push(span(map.start, map.end, if background { SpanKind::Prefetch } else { SpanKind::Map }));
+                    spans.push(span(map.start, map.end, kind_of(map, policy)));
                 }
                 drop(host);
                 booted.functions += u32::from(progress.ready.is_some());

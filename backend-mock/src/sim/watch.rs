@@ -7,9 +7,17 @@ use hvpci_core::decode::Policy;
 use hvpci_core::{Slot, Time};
 
 use super::platform::MockPlatform;
-use crate::host::BusId;
+use crate::host::{BusId, MapReason, MapSpan};
 use crate::report::{Event, EventKind, Observer, SpanKind};
 use crate::scenario::Scenario;
+
+/// Whether somebody waited for a map, or it ran in the background.
+pub fn kind_of(map: &MapSpan, policy: Policy) -> SpanKind {
+    match (policy, map.reason) {
+        (Policy::Prefetch, MapReason::Power) => SpanKind::Prefetch,
+        _ => SpanKind::Map,
+    }
+}
 
 /// Turns the host's timeline and the functions' progress into events.
 pub struct Watch {
@@ -77,8 +85,7 @@ impl Watch {
         self.maps_seen += maps.len();
         for map in maps {
             let Some(&function) = self.numbers.get(&(map.bus, map.slot)) else { continue };
-            let background = self.policy == Policy::Prefetch && map.reason == crate::host::MapReason::Power;
-            let kind = if background { SpanKind::Prefetch } else { SpanKind::Map };
+            let kind = kind_of(&map, self.policy);
             self.push(map.start, function, EventKind::Started(kind, map.end.since(map.start)));
             self.push(map.end, function, EventKind::Ended(kind));
         }

@@ -113,7 +113,7 @@ impl Bus {
             self.version = Some(version);
             self.old_version = Some(version);
             self.report(Report::Negotiated(version));
-        } else if self.kept {
+        } else if self.kept && self.old_version.is_some() {
             self.fail(BusError::VersionLost { version });
         } else if status != Status::REVISION_MISMATCH {
             self.fail(BusError::Negotiation { version, status });

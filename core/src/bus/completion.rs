@@ -28,6 +28,11 @@ impl Bus {
         if !entry.sent {
             return self.odd(Odd::UnknownCompletion(id), |c| &mut c.unknown_completions);
         }
+        let answered = matches!(entry.body, Body::Answer(_));
+        if !answered {
+            self.heard_of(id);
+        }
+        let Some(entry) = self.table.get_mut(id) else { return };
         match &entry.body {
             Body::Answer(_) => self.odd(Odd::DuplicateCompletion(id), |c| &mut c.duplicate_completions),
             Body::Late { .. } => self.late_completion(id, payload),
@@ -205,7 +210,7 @@ impl Bus {
         match (request, outcome) {
             (Request::CreateInterrupt(request), Ok(Reply::Interrupt { handle, entry })) if waited => {
                 // Room was counted when it was submitted.
-                let _ = self.interrupts.push(Record::new(*handle, request.clone(), *entry));
+                let _ = self.interrupts.push(Record::new(*handle, *request, *entry));
             }
             (Request::PowerState { slot, state }, outcome) => {
                 if let Some(child) = self.child_mut(*slot) {

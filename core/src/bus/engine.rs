@@ -12,6 +12,7 @@ use super::interrupts::Record;
 use super::outstanding::Outstanding;
 use super::phase::{D0, Goal, Link, Wind};
 use super::relations::Listed;
+use super::removal::Departed;
 use super::status::count;
 use super::windows::{OwnedWindow, WindowPlan};
 use super::{Action, BusError, BusOptions, Counters, FunctionInfo, NewBusError, Odd, PublishAction, Report};
@@ -57,6 +58,10 @@ pub struct Bus {
     pub(super) plan: WindowPlan,
     pub(super) interrupts: Bounded<Record>,
     pub(super) table: Outstanding,
+    /// Functions detached in the hope of RESOURCES_RELEASED, of which the host has not been heard since.
+    pub(super) departed: Bounded<Departed>,
+    /// Something moved outside of the pump: it is to look again.
+    pub(super) stirred: bool,
     /// What the pump is at.
     pub(super) action: Option<Action>,
     /// What the publisher is at.
@@ -111,6 +116,8 @@ impl Bus {
             plan: WindowPlan::default(),
             interrupts: Bounded::new(0)?,
             table: Outstanding::new(usize::from(options.outstanding), prefetches.saturating_add(ENGINE_ENTRIES))?,
+            departed: Bounded::new(functions)?,
+            stirred: false,
             action: None,
             publishing: None,
             host_lost: false,

@@ -133,22 +133,29 @@ impl Bus {
 
     /// Whether interrupts of before a suspend are not all back.
     pub(super) fn interrupts_pending(&self) -> bool {
-        self.interrupts.iter().any(|record| matches!(record.live, Live::Stale | Live::Recreating | Live::Fresh))
+        let pending = |record: &Record| matches!(record.live, Live::Stale | Live::Recreating | Live::Fresh);
+        self.interrupts.iter().any(|record| pending(record) && self.holds(record))
+    }
+
+    /// Whether the function of a record stays on the bus.
+    fn holds(&self, record: &Record) -> bool {
+        self.child(record.request.slot).is_some_and(|child| child.wanted())
     }
 
     /// Creates the interrupts of before a suspend again, one after the other.
     pub(super) fn step_interrupts(&mut self) -> Next {
-        if let Some(fresh) = self.interrupts.iter().find(|record| record.live == Live::Fresh) {
+        if let Some(fresh) = self.interrupts.iter().find(|r| r.live == Live::Fresh && self.holds(r)) {
             let (handle, slot, entry) = (fresh.handle, fresh.request.slot, fresh.entry);
             return Next::Act(Action::InterruptRecreated { handle, slot, entry });
         }
         if self.table.engine_waits() {
             return Next::Wait;
         }
-        let Some(at) = self.interrupts.iter().position(|record| record.live == Live::Stale) else { return Next::Wait };
+        let stale = self.interrupts.iter().position(|r| r.live == Live::Stale && self.holds(r));
+        let Some(at) = stale else { return Next::Wait };
         let Some(record) = self.interrupts.get_mut(at) else { return Next::Wait };
         record.live = Live::Recreating;
-        let work = Work::Recreate(record.handle, record.request.clone());
+        let work = Work::Recreate(record.handle, record.request);
         self.ask(work)
     }
 

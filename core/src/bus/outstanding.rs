@@ -110,6 +110,11 @@ impl Outstanding {
         Ok(Outstanding { entries, caller_limit: callers, next_id: 1 })
     }
 
+    /// The id that the next request gets.
+    pub fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
     /// Whether an id was handed out before.
     pub fn was_used(&self, id: u64) -> bool {
         id != 0 && id < self.next_id
@@ -123,13 +128,17 @@ impl Outstanding {
         Some(id)
     }
 
-    /// Queues work of the engine. The engine has room for all it ever waits for at once; if what it gave up fills the
-    /// table, the oldest of that is forgotten, and its late answer will count as a duplicate.
+    /// Queues work of the engine. The engine has room for all it ever waits for at once: callers hold no more than their
+    /// share, and what was given up is forgotten when the table is full, the oldest first, creations of interrupts last.
+    /// A late answer to what was forgotten counts as a duplicate.
     pub fn push_engine(&mut self, work: Work) -> bool {
         if self.entries.is_full() {
-            let forgettable =
-                |e: &Entry| e.waiter == Waiter::Nobody && matches!(e.body, Body::Late { creates: None, error: None });
-            if let Some(at) = self.entries.iter().position(forgettable) {
+            let given_up = |e: &Entry, spare: bool| match e.body {
+                Body::Late { creates, error: None } => creates.is_none() || !spare,
+                _ => false,
+            };
+            let oldest = |spare: bool| self.entries.iter().position(|e| given_up(e, spare));
+            if let Some(at) = oldest(true).or_else(|| oldest(false)) {
                 self.entries.remove(at);
             }
         }

@@ -115,7 +115,8 @@ impl Bus {
 
     /// What cannot outlive the channel ends.
     pub(super) fn channel_lost(&mut self, error: RequestError) {
-        self.host_unmapped |= self.children.iter().any(|c| c.attached);
+        self.host_unmapped |= self.children.iter().any(|c| c.attached) || !self.departed.is_empty();
+        self.departed.clear();
         self.table.channel_closed(error);
         self.version = None;
         self.offered = None;
@@ -263,7 +264,7 @@ impl Bus {
         }
         loop {
             match self.step(pump) {
-                Next::Changed => {}
+                Next::Changed => self.stirred |= !pump,
                 Next::Act(action) => return Some(action),
                 Next::Wait => return None,
             }

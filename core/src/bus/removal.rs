@@ -8,6 +8,17 @@ use super::outstanding::Work;
 use super::phase::{D0, Next};
 use super::{Action, Bus, FunctionError, Report, RequestError};
 
+/// A function that left with [`Reach::Host`]: the config half still takes its range for mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Departed {
+    pub slot: Slot,
+    /// The host works through its ring in order: once it answers this request or a later one, it has seen
+    /// RESOURCES_RELEASED. `None` until that was sent.
+    pub after: Option<u64>,
+    /// It has answered.
+    pub over: bool,
+}
+
 impl Bus {
     /// A function is of no use; the others go on. It stays in the table, taken apart, until the host drops it.
     pub(super) fn fail_function(&mut self, slot: Slot, error: FunctionError) {
@@ -132,6 +143,28 @@ impl Bus {
         Next::Changed
     }
 
+    /// The config half let go of a function that is about to be released.
+    pub(super) fn departs(&mut self, slot: Slot) {
+        self.departed.retain(|departed| departed.slot != slot);
+        // The table is as large as that of functions; a function left out is told of when the channel closes.
+        let _ = self.departed.push(Departed { slot, after: None, over: false });
+    }
+
+    /// RESOURCES_RELEASED went out.
+    pub(super) fn release_sent(&mut self, slot: Slot) {
+        let next = self.table.next_id();
+        if let Some(departed) = self.departed.iter_mut().find(|d| d.slot == slot && d.after.is_none()) {
+            departed.after = Some(next);
+        }
+    }
+
+    /// The host answered a request.
+    pub(super) fn heard_of(&mut self, id: u64) {
+        for departed in self.departed.iter_mut() {
+            departed.over |= departed.after.is_some_and(|after| id >= after);
+        }
+    }
+
     /// Out of the table. An ejected function takes its list entry along, so that it does not come back by itself.
     fn leave(&mut self, at: usize) {
         let Some(child) = self.children.remove(at) else { return };
@@ -149,6 +182,9 @@ impl Bus {
         }
         if self.host_lost {
             return Next::Act(Action::HostLostState { slot: None });
+        }
+        if let Some(departed) = self.departed.iter().find(|departed| departed.over) {
+            return Next::Act(Action::HostUnmapped { slot: Some(departed.slot) });
         }
         for child in self.children.iter_mut() {
             let slot = child.description.slot;

@@ -26,7 +26,18 @@ impl Bus {
     ///
     /// Requests go in the order in which they came, the engine's among those of callers; then what needs no answer:
     /// DELETE_INTERRUPT, RESOURCES_RELEASED (the highest slot first), EJECTION_COMPLETE.
-    pub fn transmit(&mut self, now: Time, port: &mut dyn PacketPort) {
+    ///
+    /// Returns whether anything moved, so that pump and publisher have to look again: a function may be shown only once
+    /// its background map was sent for, and leaves only once the host was told.
+    pub fn transmit(&mut self, now: Time, port: &mut dyn PacketPort) -> bool {
+        let before = core::mem::take(&mut self.stirred);
+        self.send_due(now, port);
+        let moved = self.stirred;
+        self.stirred |= before;
+        moved
+    }
+
+    fn send_due(&mut self, now: Time, port: &mut dyn PacketPort) {
         // The loop ends: each turn sends a packet out of tables that only this loop's steps refill, a fixed number of
         // times per answer of the host.
         loop {
@@ -71,6 +82,7 @@ impl Bus {
         match port.send(&transmit, buf.get(..length).unwrap_or_default()) {
             Ok(()) => {
                 count(&mut self.counters.sent);
+                self.stirred = true;
                 self.count_message(slot);
                 self.sent(due);
                 true
@@ -129,6 +141,7 @@ impl Bus {
                 if let Some(child) = self.child_mut(slot) {
                     child.released = Notice::Sent;
                 }
+                self.release_sent(slot);
             }
             Due::EjectComplete(slot) => {
                 if let Some(child) = self.child_mut(slot) {

@@ -2,6 +2,7 @@
 
 use crate::Time;
 use crate::backend::PlatformError;
+use crate::config::Reach;
 
 use super::child::{Assigned, Prefetch};
 use super::phase::Link;
@@ -13,10 +14,13 @@ impl Bus {
     /// What the pump is to do; `None` while it is at something or when there is nothing. Sleepable contexts: this is
     /// where lists are worked through and memory for placements is reserved. Call [`Bus::transmit`] afterwards.
     pub fn poll_action(&mut self) -> Option<Action> {
+        self.stirred &= self.action.is_some();
         let action = self.advance(true)?;
         match action {
             Action::OpenChannel => self.link = Link::Opening,
             Action::CloseChannel => self.link = Link::Closing,
+            // The config half forgets the function that was in the slot before.
+            Action::Attach { slot } => self.departed.retain(|departed| departed.slot != slot),
             _ => {}
         }
         self.action = Some(action);
@@ -99,7 +103,10 @@ impl Bus {
             Action::ReleaseWindow(window) => self.window_released(window),
             Action::ClaimWindow(window) => self.set_window(window, WindowState::Fresh, WindowState::Claimed),
             Action::UnclaimWindow(window) => self.set_window(window, WindowState::Claimed, WindowState::Spare),
-            Action::Detach { slot, .. } => {
+            Action::Detach { slot, reach } => {
+                if reach == Reach::Host {
+                    self.departs(slot);
+                }
                 if let Some(child) = self.child_mut(slot) {
                     child.attached = false;
                 }
@@ -115,7 +122,8 @@ impl Bus {
                     child.gone_told = true;
                 }
             }
-            Action::HostUnmapped { .. } => self.host_unmapped = false,
+            Action::HostUnmapped { slot: None } => self.host_unmapped = false,
+            Action::HostUnmapped { slot: Some(slot) } => self.departed.retain(|departed| departed.slot != slot),
             Action::PrefetchStarted { slot } => {
                 if let Some(child) = self.child_mut(slot) {
                     child.prefetch = Prefetch::Announced;

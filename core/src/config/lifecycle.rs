@@ -26,7 +26,8 @@ pub struct FunctionSeed {
     pub description: FunctionDescription,
     /// The host's answer to QUERY_RESOURCE_REQUIREMENTS.
     pub probed: ProbedBars,
-    /// Where its BARs are to be, by lower register; `None` is address 0.
+    /// Where its BARs are to be, by lower register; `None` is address 0. With all of them at 0 it is the guest that places
+    /// the BARs: nothing is written or mapped ahead of it, under any policy.
     pub bars: [Option<u64>; 6],
     /// Whether the host holds these addresses already (RESOURCES_ASSIGNED with descriptors).
     pub host_bars_known: bool,
@@ -121,6 +122,11 @@ impl ConfigSpace {
         }
         if options.style == GuestStyle::ConfigSpace {
             self.with_page(port, at, |function, page, _| {
+                // BARs that nobody has placed are the guest's to place, and so is decode: a map at 0 would break I3.
+                let unplaced = function.decode.guest().addresses().iter().flatten().all(|address| *address == 0);
+                if unplaced && function.decode.guest().has_bars() {
+                    return;
+                }
                 let plan = function.decode.plan_start(function.command.current());
                 function.execute(page, &plan);
                 function.decode.guest_decode_becomes(options.policy == Policy::Eager);

@@ -1,1 +1,12 @@
+//! Tests of the engine against a scripted host.
 
+mod bringup;
+mod failures;
+mod host;
+mod hostile;
+mod hotplug;
+mod interrupts;
+mod requests;
+mod resume;
+mod rig;
+mod sweep;
