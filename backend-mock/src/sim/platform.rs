@@ -392,9 +392,6 @@ impl Platform for MockPlatform {
     }
 
     async fn wait(&self, waiter: Waiter, deadline: Option<Time>) {
-        // A wait that is over at once must not starve the tasks it would be waiting for.
-        yield_now().await;
-        self.config_free().await;
         let caller;
         let signal = match waiter {
             Waiter::Pump => &self.pump,
@@ -404,6 +401,10 @@ impl Platform for MockPlatform {
                 &caller
             }
         };
+        // The waiter counts as waiting from here on: what wakes it during the yield is not lost.
+        // A wait that is over at once must not starve the tasks it would be waiting for.
+        yield_now().await;
+        self.config_free().await;
         match deadline {
             None => signal.wait().await,
             Some(deadline) => either(signal.wait(), self.vm.clock.sleep_until(deadline)).await,
