@@ -30,7 +30,9 @@ pub async fn pump(platform: &dyn Platform) {
             bus.handle_timeout(now);
             stirred = bus.counters().timeouts != timeouts;
             action = bus.poll_action();
-            stirred |= bus.transmit(now, port);
+            let before = bus.status();
+            // A channel that turns out to be closed begins the way down.
+            stirred |= bus.transmit(now, port) || bus.status() != before;
             deadline = bus.poll_timeout();
             over = is_over(bus.status());
         });
@@ -111,6 +113,10 @@ async fn perform(platform: &dyn Platform, action: Action) -> ActionDone {
             return started.map_or(ActionDone::PrefetchRefused, |()| ActionDone::Done);
         }
         Action::Attach { slot } => return ActionDone::Attached(attach(platform, slot)),
+        Action::HostLostState { slot } => {
+            tell_config_half(platform, action);
+            restart(platform, slot);
+        }
         Action::InterruptRecreated { handle, slot, entry } => platform.interrupt_recreated(handle, slot, entry),
         quick => tell_config_half(platform, quick),
     }
@@ -130,6 +136,21 @@ fn attach(platform: &dyn Platform, slot: Slot) -> Result<(), PlatformError> {
         });
     });
     result
+}
+
+/// Message style: nobody restores BARs through config space, so where they were placed is told to the config half anew.
+/// After a D0 entry RESOURCES_ASSIGNED follows by itself, before anybody is let at the functions; after a reset of one
+/// function the next [`power_on`] sends it.
+fn restart(platform: &dyn Platform, only: Option<Slot>) {
+    for slot in
+        (0..=u32::from(u8::MAX)).filter_map(Slot::from_wire).filter(|slot| only.is_none_or(|only| only == *slot))
+    {
+        let mut seed = None;
+        platform.with_bus(&mut |bus, _| seed = bus.seed(slot));
+        if let Some(seed) = seed.filter(|seed| seed.host_bars_known) {
+            platform.with_config(&mut |config, port| config.restart(port, slot, &seed.bars, only.is_none()));
+        }
+    }
 }
 
 /// The actions that are one call on the config half.

@@ -284,15 +284,22 @@ impl MockPlatform {
     /// Waits until every function the host listed has been through its driver's probe, or the bus is over.
     pub async fn booted(&self) {
         loop {
-            let (running, known) = {
+            let (running, slots) = {
                 let bus = lock(&self.bus);
-                (bus.status() == BusStatus::Running, bus.slots().count())
+                (bus.status() == BusStatus::Running, bus.slots().collect::<Vec<_>>())
             };
-            if self.is_over() || (running && lock(&self.functions).len() >= known) {
+            let done = |slot: &Slot| lock(&self.functions).contains_key(slot) || self.has_failed(*slot);
+            if self.is_over() || (running && slots.iter().all(done)) {
                 return;
             }
             self.milestone.wait().await;
         }
+    }
+
+    /// Whether the engine reported that a function is of no use.
+    fn has_failed(&self, slot: Slot) -> bool {
+        let failed = |report: &AnyReport| matches!(report, AnyReport::Bus(Report::FunctionFailed { slot: of, .. }) if *of == slot);
+        lock(&self.reports).iter().any(failed)
     }
 
     /// The guest kernel takes a PCI function away by itself and scans the bus again (`remove` and `rescan` in sysfs):
@@ -385,9 +392,6 @@ impl Platform for MockPlatform {
     }
 
     async fn wait(&self, waiter: Waiter, deadline: Option<Time>) {
-        // A wait that is over at once must not starve the tasks it would be waiting for.
-        yield_now().await;
-        self.config_free().await;
         let caller;
         let signal = match waiter {
             Waiter::Pump => &self.pump,
@@ -397,6 +401,10 @@ impl Platform for MockPlatform {
                 &caller
             }
         };
+        // The waiter counts as waiting from here on: what wakes it during the yield is not lost.
+        // A wait that is over at once must not starve the tasks it would be waiting for.
+        yield_now().await;
+        self.config_free().await;
         match deadline {
             None => signal.wait().await,
             Some(deadline) => either(signal.wait(), self.vm.clock.sleep_until(deadline)).await,

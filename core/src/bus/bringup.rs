@@ -125,9 +125,8 @@ impl Bus {
     /// The list, and the BARs of new functions, one question at a time.
     fn step_list(&mut self, pump: bool) -> Next {
         if self.listed.dirty && pump {
-            let before = self.children.len();
-            self.diff();
-            if self.children.len() != before || !self.listed.dirty {
+            // What begins to leave is dealt with before anything else is.
+            if self.diff() || !self.listed.dirty {
                 return Next::Changed;
             }
         }

@@ -35,7 +35,8 @@ impl ConfigSpace {
 
     fn check_prefetch(&self, at: usize, slot: Slot) -> Result<(), EnableRefused> {
         self.check_enable(at)?;
-        let told = self.functions.get(at).is_some_and(|function| function.decode.bars_agree());
+        // A function that did not answer when its BARs were written may not have them.
+        let told = self.functions.get(at).is_some_and(|function| function.decode.bars_agree() && !function.awaiting);
         if !told || self.has_conflicts(at) {
             return Err(EnableRefused::BarsNotTold { slot });
         }
