@@ -23,19 +23,19 @@ use crate::wire::PowerState;
 /// Call [`start`] first. After a suspend it goes on waiting for the resume.
 pub async fn pump(platform: &dyn Platform) {
     loop {
-        let (mut action, mut deadline, mut over, mut expired) = (None, None, false, false);
+        let (mut action, mut deadline, mut over, mut stirred) = (None, None, false, false);
         platform.with_bus(&mut |bus, port| {
             let now = platform.now();
             let timeouts = bus.counters().timeouts;
             bus.handle_timeout(now);
-            expired = bus.counters().timeouts != timeouts;
+            stirred = bus.counters().timeouts != timeouts;
             action = bus.poll_action();
-            bus.transmit(now, port);
+            stirred |= bus.transmit(now, port);
             deadline = bus.poll_timeout();
             over = is_over(bus.status());
         });
-        if expired {
-            // Callers whose requests have just ended are waiting too.
+        if stirred {
+            // For callers whose requests have just ended, and for a publisher that waits for something to be sent.
             platform.wake();
         }
         relay_reports(platform);
@@ -146,6 +146,7 @@ fn tell_config_half(platform: &dyn Platform, action: Action) {
         Action::Detach { slot, reach } => {
             let _ = config.detach(port, slot, reach);
         }
+        Action::FunctionGone { slot } => config.function_gone(slot),
         Action::HostLostState { slot } => config.host_lost_state(which(slot)),
         Action::HostUnmapped { slot } => config.host_unmapped(which(slot)),
         Action::PrefetchFinished { slot, ok } => config.prefetch_finished(slot, ok),
@@ -289,8 +290,9 @@ pub async fn request(platform: &dyn Platform, request: Request) -> Result<Reply,
         if let Poll::Ready(result) = poll(platform, ticket) {
             return Ok(result?);
         }
+        // A time that has come already concerns the pump: waiting for it here would be spinning.
         let mut deadline = None;
-        platform.with_bus(&mut |bus, _| deadline = bus.poll_timeout());
+        platform.with_bus(&mut |bus, _| deadline = bus.poll_timeout().filter(|at| *at > platform.now()));
         platform.wait(Waiter::Function(slot), deadline).await;
     }
 }

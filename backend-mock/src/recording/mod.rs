@@ -23,7 +23,7 @@ pub use event::{
     Retarget, Section,
 };
 pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES};
-pub use replay::{Mismatch, Replay, SectionReplay, replay};
+pub use replay::{Mismatch, Replay, ReplayError, SectionReplay, replay};
 pub use show::show;
 pub use tools::{replay_tool, show_tool};
 pub use totals::Totals;

@@ -3,9 +3,11 @@
 //! Tasks run on the calling thread, in the order in which they became ready. Time stands still while any task can run and
 //! then jumps to the earliest timer, so a boot of minutes takes milliseconds and is the same every time.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -93,6 +95,22 @@ impl Wake for TaskWaker {
     }
 }
 
+/// More polls than this at one moment of virtual time are no progress.
+const MOST_POLLS: u32 = 1_000_000;
+
+/// A future that lets the other tasks run once.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Why a run ended without its last task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stall {
@@ -100,6 +118,8 @@ pub enum Stall {
     Deadlock,
     /// Virtual time would have passed the limit.
     TimeLimit,
+    /// Tasks wake each other without end and virtual time does not move.
+    Livelock,
 }
 
 /// Runs tasks on a [`Clock`].
@@ -110,6 +130,13 @@ pub struct Executor {
 }
 
 impl Executor {
+    /// An executor without tasks whose clock shows `now`.
+    pub fn at(now: Time) -> Executor {
+        let executor = Executor::default();
+        executor.clock.lock().now = now;
+        executor
+    }
+
     /// The executor's clock.
     pub fn clock(&self) -> Clock {
         self.clock.clone()
@@ -122,14 +149,42 @@ impl Executor {
     }
 
     /// Runs until every task is done. `advance` is told of each new time before tasks run at it.
-    pub fn run(&mut self, limit: Time, mut advance: impl FnMut(Time)) -> Result<(), Stall> {
+    pub fn run(&mut self, limit: Time, advance: impl FnMut(Time)) -> Result<(), Stall> {
+        self.run_while(limit, advance, |left| left > 0)
+    }
+
+    /// Runs until `task` is done, and leaves the others where they are then.
+    pub fn run_task<T: 'static>(&mut self, limit: Time, task: impl Future<Output = T> + 'static) -> Result<T, Stall> {
+        let result = Rc::new(Cell::new(None));
+        let (written, done) = (result.clone(), Rc::new(Cell::new(false)));
+        let finished = done.clone();
+        self.spawn(async move {
+            written.set(Some(task.await));
+            finished.set(true);
+        });
+        self.run_while(limit, |_| {}, |_| !done.get())?;
+        result.take().ok_or(Stall::Deadlock)
+    }
+
+    fn run_while(
+        &mut self,
+        limit: Time,
+        mut advance: impl FnMut(Time),
+        mut goes_on: impl FnMut(usize) -> bool,
+    ) -> Result<(), Stall> {
         let mut left = self.tasks.iter().flatten().count();
-        while left > 0 {
+        let mut polls = 0;
+        while goes_on(left) {
             let next = self.clock.lock().ready.pop_front();
             let Some(task) = next else {
                 advance(self.advance(limit)?);
+                polls = 0;
                 continue;
             };
+            polls += 1;
+            if polls > MOST_POLLS {
+                return Err(Stall::Livelock);
+            }
             let Some(place) = self.tasks.get_mut(task) else { continue };
             let Some(mut future) = place.take() else { continue };
             let waker = Waker::from(Arc::new(TaskWaker { clock: self.clock.clone(), task }));
@@ -185,10 +240,37 @@ mod tests {
     }
 
     #[test]
+    fn one_task_is_waited_for_and_the_others_go_on_later() {
+        let mut executor = Executor::default();
+        let (clock, log) = (executor.clock(), Rc::new(RefCell::new(Vec::new())));
+        let (slow, written) = (clock.clone(), log.clone());
+        executor.spawn(async move {
+            slow.sleep_until(seconds(5)).await;
+            written.borrow_mut().push(slow.now());
+        });
+        let quick = clock.clone();
+        let answer = executor.run_task(seconds(10), async move {
+            quick.sleep_until(seconds(1)).await;
+            42
+        });
+        assert_eq!((answer, clock.now(), log.borrow().len()), (Ok(42), seconds(1), 0));
+        assert_eq!(executor.run(seconds(10), |_| {}), Ok(()));
+        assert_eq!(*log.borrow(), [seconds(5)]);
+    }
+
+    #[test]
     fn a_run_that_cannot_end_says_so() {
         let mut executor = Executor::default();
         executor.spawn(std::future::pending());
         assert_eq!(executor.run(seconds(1), |_| {}), Err(Stall::Deadlock));
+
+        let mut executor = Executor::default();
+        executor.spawn(async {
+            loop {
+                yield_now().await;
+            }
+        });
+        assert_eq!(executor.run(seconds(1), |_| {}), Err(Stall::Livelock));
 
         let mut executor = Executor::default();
         let clock = executor.clock();

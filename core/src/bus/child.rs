@@ -98,6 +98,8 @@ pub(super) struct Child {
     pub leaving: Option<Leaving>,
     /// Nothing of it is left anywhere but in this table.
     pub settled: bool,
+    /// The config half knows that the function does not answer any more.
+    pub gone_told: bool,
     /// Drivers were told that requests about it end.
     pub silenced: bool,
     pub released: Notice,
@@ -128,6 +130,7 @@ impl Child {
             failed: false,
             leaving: None,
             settled: false,
+            gone_told: false,
             silenced: false,
             released: Notice::No,
             eject_complete: Notice::No,
@@ -150,6 +153,11 @@ impl Child {
             Prefetch::Announced | Prefetch::Queued | Prefetch::Running => Prefetch::Finished(false),
             other => other,
         };
+    }
+
+    /// It does not answer any more, and the config half has not heard of it.
+    pub fn gone_untold(&self) -> bool {
+        self.leaving == Some(Leaving::Surprise) && self.attached && !self.gone_told
     }
 
     /// On its way out, or of no use.

@@ -76,6 +76,11 @@ impl Bus {
 
     fn kill_interrupt(&mut self, at: usize) {
         let Some(record) = self.interrupts.get(at) else { return };
+        if self.child(record.request.slot).is_some_and(|child| child.leaving == Some(Leaving::Surprise)) {
+            // It went with its function. Another function may be in the slot by now.
+            self.interrupts.remove(at);
+            return;
+        }
         let held = self.host_holds(record.request.slot);
         let Some(record) = self.interrupts.get_mut(at) else { return };
         match record.live {

@@ -193,6 +193,9 @@ impl Bus {
         }
         for child in self.children.iter_mut() {
             let slot = child.description.slot;
+            if child.gone_untold() {
+                return Next::Act(Action::FunctionGone { slot });
+            }
             if let Some(PowerOutcome { on, ok, .. }) = child.power {
                 if child.attached {
                     return Next::Act(Action::PowerCompleted { slot, on, ok });

@@ -265,6 +265,18 @@ fn prefetch_starts_all_maps_before_anything_is_shown() {
     late.bus.request_start(late.now);
     late.run();
     assert_eq!(late.said_about(|s| matches!(s, Said::Power(..))).len(), 2);
+    // With the ring full just then, nothing is shown before both are sent.
+    let mut full = Rig::with(options).functions(&[(0, HUGE), (1, HUGE)]);
+    full.bus.request_start(full.now);
+    while full.attached.len() < 2 {
+        full.turn();
+    }
+    full.host.ring_full = usize::MAX;
+    full.run();
+    assert_eq!((full.shown.len(), full.said_about(|s| matches!(s, Said::Power(..))).len()), (0, 0));
+    full.host.ring_full = 0;
+    full.run();
+    assert_eq!(full.shown.len(), 2);
     rig.stop();
     rig.assert_nothing_left();
 }
