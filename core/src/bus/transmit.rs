@@ -102,6 +102,7 @@ impl Bus {
             }
             Err(SendError::Closed) => {
                 self.mute = true;
+                self.stirred = true;
                 self.fail(BusError::ChannelClosed);
                 false
             }

@@ -65,6 +65,8 @@ pub struct Host {
     pub d0: bool,
     pub list: Vec<Listed>,
     pub owes_list: bool,
+    /// The guest was sent a list on this channel: it is told of changes.
+    pub listed: bool,
     pub pending: Vec<(u64, What)>,
     /// Bit per slot: resources assigned.
     pub assigned: u8,
@@ -253,7 +255,7 @@ impl Host {
     pub fn forget(&mut self) {
         self.leave_d0();
         (self.open, self.versioned, self.owes_list, self.ejecting) = (false, false, false, [None; 2]);
-        (self.closed, self.full) = (false, false);
+        (self.closed, self.full, self.listed) = (false, false, false);
         self.pending.clear();
     }
 
@@ -275,7 +277,7 @@ impl Host {
 
     /// The list of functions as a message.
     pub fn list_message(&mut self) -> Vec<u8> {
-        self.owes_list = false;
+        (self.owes_list, self.listed) = (false, true);
         let functions: Vec<FunctionDescription> = self.list.iter().map(describe).collect();
         let mut buf = [0; 256];
         let length = Relations::encode_list(RelationsForm::V2, &functions, &mut buf).unwrap();

@@ -217,20 +217,20 @@ fn bounds(style: GuestStyle, policy: Policy, functions: u32, disturbances: u32, 
 
 #[test]
 fn one_function_in_config_space_style() {
-    explore("config-space, 1 function", bounds(GuestStyle::ConfigSpace, Policy::Deferred, 1, 3, 64));
+    explore("config-space, 1 function", bounds(GuestStyle::ConfigSpace, Policy::Deferred, 1, 3, 256));
 }
 
 #[test]
 fn one_function_in_message_style() {
-    explore("messages, 1 function", bounds(GuestStyle::Messages, Policy::Deferred, 1, 3, 64));
+    explore("messages, 1 function", bounds(GuestStyle::Messages, Policy::Deferred, 1, 3, 256));
 }
 
 #[test]
 fn two_functions_in_config_space_style() {
-    explore("config-space, 2 functions", bounds(GuestStyle::ConfigSpace, Policy::Deferred, 2, 2, 64));
+    explore("config-space, 2 functions", bounds(GuestStyle::ConfigSpace, Policy::Deferred, 2, 2, 256));
 }
 
 #[test]
 fn two_functions_with_background_maps() {
-    explore("prefetch, 2 functions", bounds(GuestStyle::ConfigSpace, Policy::Prefetch, 2, 2, 64));
+    explore("prefetch, 2 functions", bounds(GuestStyle::ConfigSpace, Policy::Prefetch, 2, 2, 256));
 }

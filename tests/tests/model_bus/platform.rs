@@ -77,7 +77,10 @@ impl World {
             | Action::PowerCompleted { slot, .. } => {
                 self.require(self.platform.attached & bit(slot.to_wire()) != 0, "tell of what is attached");
             }
-            Action::HostLostState { .. } | Action::HostUnmapped { .. } | Action::InterruptRecreated { .. } => {}
+            Action::FunctionGone { .. }
+            | Action::HostLostState { .. }
+            | Action::HostUnmapped { .. }
+            | Action::InterruptRecreated { .. } => {}
         }
     }
 

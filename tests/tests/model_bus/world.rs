@@ -144,7 +144,10 @@ impl World {
 
     /// Whether the host has told, or was asked for, its functions: only then it speaks of changes.
     pub fn may_list(&self) -> bool {
-        self.host.versioned && self.host.open && !self.host.rescinded && (!self.messages() || self.host.d0)
+        self.host.versioned
+            && self.host.open
+            && !self.host.rescinded
+            && (!self.messages() || self.host.d0 || self.host.listed)
     }
 
     fn changed(&mut self) {
