@@ -30,9 +30,7 @@ pub async fn pump(platform: &dyn Platform) {
             bus.handle_timeout(now);
             stirred = bus.counters().timeouts != timeouts;
             action = bus.poll_action();
-            let before = bus.status();
-            // A channel that turns out to be closed begins the way down.
-            stirred |= bus.transmit(now, port) || bus.status() != before;
+            stirred |= bus.transmit(now, port);
             deadline = bus.poll_timeout();
             over = is_over(bus.status());
         });

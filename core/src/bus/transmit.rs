@@ -101,6 +101,8 @@ impl Bus {
                 false
             }
             Err(SendError::Closed) => {
+                // The way down begins here, and the pump has to look again.
+                self.stirred = true;
                 self.mute = true;
                 self.fail(BusError::ChannelClosed);
                 false
