@@ -68,7 +68,7 @@ fn the_packet_path_does_not_allocate() {
             // Requests of each kind: submitted, sent, answered, polled.
             let wanted = InterruptRequest::single(slot(0), 0x40, VpSet::single(1));
             let requests = [
-                Request::CreateInterrupt(wanted.clone()),
+                Request::CreateInterrupt(wanted),
                 Request::ReadBlock { slot: slot(0), block: 1, bytes: 64 },
                 Request::WriteBlock { slot: slot(1), block: 1, data: [7; 16].into_iter().collect() },
                 Request::GetResources { slot: slot(1) },
@@ -83,7 +83,7 @@ fn the_packet_path_does_not_allocate() {
                 *done.borrow_mut() += u32::from(bus.poll_reply(ticket).is_ready());
             }
             // One given up, and its late answer.
-            let ticket = bus.submit(now, Request::CreateInterrupt(wanted.clone())).expect("it is taken");
+            let ticket = bus.submit(now, Request::CreateInterrupt(wanted)).expect("it is taken");
             bus.transmit(now, &mut sink);
             bus.withdraw(ticket);
             let transaction_id = sink.last.take().expect("it was sent");

@@ -14,7 +14,7 @@ use super::sync::FairLock;
 use crate::guest::GuestKind;
 use crate::host::{BusId, BusSpec, ChannelState, Host, HostOptions, PacketKind};
 
-/// See the [module](self).
+/// One host, one guest, any number of buses, on one virtual clock.
 pub struct Machine {
     vm: Vm,
     executor: Executor,

@@ -170,8 +170,8 @@ impl Bus {
         let out = self.d0 != D0::In;
         for child in self.children.iter_mut() {
             // Of a suspended bus there is no config window: its drivers let go of functions that do not answer.
-            let asleep = child.shown != Shown::No && (out || child.assigned == Assigned::No);
-            let reason = if gone || asleep { Leaving::Surprise } else { Leaving::Shutdown };
+            child.out_of_reach |= child.shown != Shown::No && (out || child.assigned == Assigned::No);
+            let reason = if gone { Leaving::Surprise } else { Leaving::Shutdown };
             if child.leaving.is_none() || gone {
                 child.leaving = Some(reason);
             }

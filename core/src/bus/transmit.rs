@@ -101,8 +101,9 @@ impl Bus {
                 false
             }
             Err(SendError::Closed) => {
-                self.mute = true;
+                // The way down begins here, and the pump has to look again.
                 self.stirred = true;
+                self.mute = true;
                 self.fail(BusError::ChannelClosed);
                 false
             }

@@ -71,8 +71,7 @@ impl World {
                 self.require(self.platform.attached & bit(slot.to_wire()) != 0, "detach what is attached");
                 self.require(self.platform.published & bit(slot.to_wire()) == 0, "detach what is not published");
             }
-            Action::FunctionGone { slot }
-            | Action::PrefetchStarted { slot }
+            Action::PrefetchStarted { slot }
             | Action::PrefetchFinished { slot, .. }
             | Action::PowerCompleted { slot, .. } => {
                 self.require(self.platform.attached & bit(slot.to_wire()) != 0, "tell of what is attached");

@@ -169,7 +169,7 @@ fn bars_written_while_decoding_are_ignored() {
     guest.host.clear_violations();
     guest.status(&assigned(MessageType::RESOURCES_ASSIGNED2, 0, descriptors));
     let noted = guest.errors();
-    // Null descriptors are no writes: Linux sends nothing else.
+    // An empty descriptor writes nothing.
     assert_eq!(noted[1..], [ViolationKind::BarWriteWhileDecoding { register: 0 }]);
     assert_eq!(guest.host.function(guest.bus, Slot::ZERO).unwrap().bars[1], 0x10);
 }

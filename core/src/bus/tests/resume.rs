@@ -58,8 +58,7 @@ fn everything_is_kept_and_comes_back() {
         rig.run();
         assert_eq!(rig.bus.status(), BusStatus::Suspended);
         rig.stop();
-        // Their drivers let go of functions that cannot be spoken to: the channel has been closed since the suspend.
-        assert_eq!(rig.unpublished(), [(1, RemovalReason::Surprise), (0, RemovalReason::Surprise)]);
+        assert_eq!(rig.unpublished(), [(1, RemovalReason::Shutdown), (0, RemovalReason::Shutdown)]);
         rig.assert_nothing_left();
     }
 }
