@@ -23,9 +23,9 @@ pub struct LinuxBus {
     pub shim: Shim,
     pub instance: InstanceId,
     /// Under [`Lock::Engine`].
-    pub engine: UnsafeCell<Bus>,
+    pub engine: UnsafeCell<Box<Bus>>,
     /// Under [`Lock::Config`].
-    pub config: UnsafeCell<ConfigSpace>,
+    pub config: UnsafeCell<Box<ConfigSpace>>,
     /// Touched by the pump's worker alone.
     pub pump: UnsafeCell<Option<Task>>,
     /// Touched by the publisher's worker alone.
@@ -48,9 +48,7 @@ unsafe impl Sync for LinuxBus {}
 impl LinuxBus {
     /// A bus that is not started; `None` without memory. Sleepable.
     pub fn new(shim: Shim, instance: InstanceId, settings: &Settings) -> Option<Box<LinuxBus>> {
-        let engine = Bus::new(instance, settings.bus_options());
-        let config = ConfigSpace::new(settings.config_options());
-        let (Ok(engine), Ok(config)) = (engine, config) else {
+        let (Some(engine), Some(config)) = (engine(instance, settings), config(settings)) else {
             log(shim, Level::Error, format_args!("no memory for the bus's tables"));
             return None;
         };
@@ -92,6 +90,17 @@ impl LinuxBus {
     pub fn log(&self, level: Level, text: core::fmt::Arguments<'_>) {
         log(self.shim, level, text);
     }
+}
+
+/// Either half is over a kilobyte and passes the stack once: each in a frame of its own.
+#[inline(never)]
+fn engine(instance: InstanceId, settings: &Settings) -> Option<Box<Bus>> {
+    Bus::new(instance, settings.bus_options()).ok().and_then(try_box)
+}
+
+#[inline(never)]
+fn config(settings: &Settings) -> Option<Box<ConfigSpace>> {
+    ConfigSpace::new(settings.config_options()).ok().and_then(try_box)
 }
 
 /// Writes a line to the kernel log. Any context.
