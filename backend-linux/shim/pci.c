@@ -2,13 +2,14 @@
 /*
  * The PCI host bridge of a bus, and the functions on it.
  *
- * A bridge lives from the first function shown to the last one taken away, so its windows are those that the engine holds
- * when it is made (windows can't be added to a live bridge: pci_bus_add_resource is not exported). A function added later
- * must lie in them, which is what headroom is for; on a bus without functions it gets a new bridge.
+ * A bridge lives from the first function shown to the last one taken away. It starts with the windows that the engine holds
+ * then. A function added later may need another: the engine reserves one, and it joins the live bridge before the function is
+ * shown (add_windows).
  */
 #include <linux/module.h>
 #include <linux/ktime.h>
 #include <linux/pci.h>
+#include <linux/rculist.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
@@ -251,25 +252,45 @@ bool hvpci_bridge_uses(struct hvpci_bus *bus, struct resource *resource)
 	return uses;
 }
 
-/* Whether every BAR lies in a window of the bridge. */
-static bool bridge_covers(struct pci_host_bridge *bridge, const struct hvpci_function *function)
+static bool bridge_has(struct pci_bus *root, struct resource *resource)
 {
-	struct resource_entry *window;
-	int bar;
+	struct pci_bus_resource *window;
 
-	for (bar = 0; bar < 6; bar++) {
-		u64 first = function->address[bar], last = first + function->size[bar] - 1;
-		bool covered = !function->size[bar];
-
-		resource_list_for_each_entry(window, &bridge->windows) {
-			if (resource_type(window->res) == IORESOURCE_MEM && window->res->start <= first &&
-			    window->res->end >= last)
-				covered = true;
-		}
-		if (!covered)
-			return false;
+	list_for_each_entry(window, &root->resources, list) {
+		if (window->res == resource)
+			return true;
 	}
-	return true;
+	return false;
+}
+
+/*
+ * Gives the bridge the windows it lacks. What pci_bus_add_resource would do if it were exported, with the public list that
+ * pci_bus_for_each_resource walks; the PCI core frees the entries with the bus. The rescan lock is held: nobody looks for
+ * room for a BAR meanwhile. The new entry is complete before it is linked, at the end.
+ */
+static int add_windows(struct hvpci_bus *bus)
+{
+	struct pci_bus *root = bus->bridge->bus;
+	struct pci_bus_resource *window;
+	struct hvpci_range *range;
+	int err = 0;
+
+	mutex_lock(&bus->ranges_lock);
+	list_for_each_entry(range, &bus->ranges, node) {
+		if (bridge_has(root, range->resource))
+			continue;
+		window = kzalloc(sizeof(*window), GFP_KERNEL);
+		if (!window) {
+			err = -ENOMEM;
+			break;
+		}
+		window->res = range->resource;
+		pci_add_resource(&bus->bridge->windows, range->resource);
+		list_add_tail_rcu(&window->list, &root->resources);
+		dev_info(&root->dev, "root bus resource %pR, added\n", range->resource);
+	}
+	mutex_unlock(&bus->ranges_lock);
+	return err;
 }
 
 /* ---- functions ---- */
@@ -316,21 +337,13 @@ int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *funct
 {
 	u32 devfn = function->devfn;
 	struct pci_dev *pdev;
-	int err = 0;
+	int err;
 
 	if (devfn >= 256)
 		return -EINVAL;
 	hvpci_block_check();
 	pci_lock_rescan_remove();
-	if (bus->bridge && bitmap_empty(bus->shown, 256) && !bridge_covers(bus->bridge, function))
-		bridge_destroy(bus);
-	if (!bus->bridge)
-		err = bridge_create(bus, function);
-	if (!err && !bridge_covers(bus->bridge, function)) {
-		dev_err(&bus->device->device,
-			"a function was added outside the bridge's windows; unbind and bind the bus, or load with headroom_high_mb=\n");
-		err = -ENOSPC;
-	}
+	err = bus->bridge ? add_windows(bus) : bridge_create(bus, function);
 	if (err)
 		goto out;
 	set_bit(devfn, bus->shown);
