@@ -15,17 +15,19 @@
 static void run(struct hvpci_bus *bus, enum hvpci_worker worker, struct workqueue_struct *queue, struct delayed_work *work,
 		u64 (*step)(void *rust))
 {
-	unsigned int scope;
+	unsigned int scope = 0;
 	u64 next;
 
 	if (READ_ONCE(bus->over[worker]))
 		return;
-	/* A disk may hang on this bus: memory must not be waited for through it. */
-	scope = memalloc_noio_save();
+	/* A disk may hang on this bus: the pump must not wait for memory through it. The publisher runs drivers' probes. */
+	if (worker == HVPCI_PUMP)
+		scope = memalloc_noio_save();
 	WRITE_ONCE(bus->reserve[worker].task, current);
 	next = step(bus->rust);
 	WRITE_ONCE(bus->reserve[worker].task, NULL);
-	memalloc_noio_restore(scope);
+	if (worker == HVPCI_PUMP)
+		memalloc_noio_restore(scope);
 	if (next == HVPCI_OVER)
 		WRITE_ONCE(bus->over[worker], true);
 	else if (next != HVPCI_IDLE)

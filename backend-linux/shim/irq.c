@@ -127,8 +127,9 @@ static noinline void hvpci_irq_compose(struct irq_data *data, struct msi_msg *me
 		first = first_data ? irq_data_get_irq_chip_data(first_data) : NULL;
 		err = first && first->made ? hvpci_rs_msi_alias(&first->msi, irq->count, irq->index, &msi) : -ENODEV;
 	} else if (!irq->made) {
+		/* Where it may go at all, not where it goes now: at this point that is the first CPU for every interrupt. */
 		err = hvpci_rs_msi_create(irq->bus->rust, irq->devfn, cfg ? cfg->vector : 0, irq->count,
-					  irq_data_get_effective_affinity_mask(data), &msi);
+					  irq_data_get_affinity_mask(data), &msi);
 	}
 	if (err) {
 		dev_err_ratelimited(&irq->bus->device->device, "interrupt %u could not be made: %d\n", irq->virq, err);

@@ -2,6 +2,7 @@
 /* The channel, and MMIO space from vmbus. */
 #include <linux/delay.h>
 #include <linux/hyperv.h>
+#include <linux/nmi.h>
 #include <linux/slab.h>
 
 #include "hvpci.h"
@@ -53,10 +54,13 @@ static void hvpci_channel_callback(void *context)
 
 void hvpci_shim_delay(void)
 {
-	if (irqs_disabled())
+	if (irqs_disabled()) {
+		/* The wait is bounded, by a time that is longer than the watchdog's. */
+		touch_nmi_watchdog();
 		udelay(100);
-	else
+	} else {
 		usleep_range(50, 100);
+	}
 }
 
 int hvpci_shim_open(struct hvpci_bus *bus)

@@ -42,10 +42,7 @@ impl Platform for LinuxBus {
             // SAFETY: the engine lock is held, and nothing below takes it again.
             f(unsafe { &mut *self.engine.get() }, &mut channel);
         });
-        if self.full.load(Ordering::Acquire) {
-            // The pump looks at the flag and comes back.
-            self.wake();
-        }
+        // When the ring was full the pump sees the flag and tries again soon: everybody else who sends wakes it anyway.
     }
 
     fn with_config(&self, f: &mut dyn FnMut(&mut ConfigSpace, &mut dyn ConfigPort)) {
