@@ -65,7 +65,8 @@ void hvpci_shim_wake(struct hvpci_bus *bus)
 	atomic_inc(&bus->wakes);
 	mod_delayed_work(hvpci_pump_queue, &bus->pump, 0);
 	mod_delayed_work(hvpci_publish_queue, &bus->publisher, 0);
-	queue_work(hvpci_pump_queue, &bus->notifier);
+	if (wq_has_sleeper(&bus->waiters))
+		queue_work(hvpci_pump_queue, &bus->notifier);
 }
 
 u32 hvpci_shim_wakes(struct hvpci_bus *bus)
