@@ -176,13 +176,14 @@ static void standin_release(struct device *device)
 	kfree(bus);
 }
 
-struct standin_bus *standin_bus_offer(u32 number)
+int standin_bus_offer(u32 number)
 {
 	struct standin_bus *bus = kzalloc(sizeof(*bus), GFP_KERNEL);
 	unsigned long flags;
+	int error;
 
 	if (!bus)
-		return NULL;
+		return -ENOMEM;
 	bus->number = number;
 	bus->device.dev_type = vpci_class;
 	spin_lock_irqsave(&standin_lock, flags);
@@ -200,14 +201,16 @@ struct standin_bus *standin_bus_offer(u32 number)
 	dev_set_name(&bus->device.device, "%pUl", &bus->device.dev_instance);
 	device_initialize(&bus->device.device);
 	dma_set_mask(&bus->device.device, DMA_BIT_MASK(64));
-	/* the rescind work may drop the device as soon as it is known */
-	get_device(&bus->device.device);
-	standin_bus_known(bus);
-	if (device_add(&bus->device.device))
-		pr_err("bus %u: device_add failed\n", number);
+	standin_bus_known(bus, true);
+	error = device_add(&bus->device.device);
+	if (error) {
+		standin_bus_known(bus, false);
+		put_device(&bus->device.device);
+		return error;
+	}
+	/* from here on the rescind work may take the device */
 	WRITE_ONCE(bus->channel.probe_done, true);
-	put_device(&bus->device.device);
-	return bus;
+	return 0;
 }
 
 void standin_bus_withdraw(struct standin_bus *bus)

@@ -145,6 +145,8 @@ int vmbus_sendpacket_getid(struct vmbus_channel *channel, void *buffer, u32 leng
 
 	if (type != VM_PKT_DATA_INBAND)
 		return -EOPNOTSUPP;
+	if (READ_ONCE(channel->rescind))
+		return -ENODEV;
 	if (wants_completion && channel->next_request_id_callback) {
 		u64 given = channel->next_request_id_callback(channel, request);
 

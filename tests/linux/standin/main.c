@@ -8,6 +8,7 @@
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 #include "standin.h"
 
 static uint buses = 1, functions = 1, bar_gb = 128, map_ms, parallel = 1, trap_us, message_us, highest_minor;
@@ -41,6 +42,9 @@ DEFINE_SPINLOCK(standin_lock);
 /* buses by number; written by the offer and rescind workers only, read under standin_lock */
 static struct standin_bus *offered[MOST_BUSES];
 static bool going;
+/* a bus is there from its offer until its rescind is done: the next offer of the same instance waits for that */
+static bool present[MOST_BUSES];
+static DECLARE_WAIT_QUEUE_HEAD(changed);
 /* VMBus handles primary offers one after the other, and rescinds on a queue of their own */
 static struct workqueue_struct *offers, *rescinds;
 
@@ -75,34 +79,43 @@ void standin_panic(const char *text, size_t length)
 static void offer_work(struct work_struct *work)
 {
 	struct offer *offer = container_of(work, struct offer, work);
-	struct standin_bus *bus = standin_bus_offer(offer->bus);
+	u32 number = offer->bus;
 
-	if (!bus)
-		pr_err("bus %u: offer failed\n", offer->bus);
 	kfree(offer);
+	wait_event(changed, !READ_ONCE(present[number]));
+	WRITE_ONCE(present[number], true);
+	if (standin_bus_offer(number)) {
+		WRITE_ONCE(present[number], false);
+		pr_err("bus %u: offer failed\n", number);
+	}
+	wake_up_all(&changed);
 }
 
 static void rescind_work(struct work_struct *work)
 {
 	struct standin_bus *bus = container_of(work, struct standin_bus, rescind);
+	u32 number = bus->number;
 	unsigned long flags;
 
 	/* as VMBus does: the driver's probe ends before its remove begins */
-	flush_workqueue(offers);
+	wait_event(changed, READ_ONCE(bus->channel.probe_done));
 	spin_lock_irqsave(&standin_lock, flags);
-	if (offered[bus->number] == bus)
-		offered[bus->number] = NULL;
+	if (offered[number] == bus)
+		offered[number] = NULL;
 	spin_unlock_irqrestore(&standin_lock, flags);
 	standin_bus_withdraw(bus);
+	WRITE_ONCE(present[number], false);
+	wake_up_all(&changed);
 }
 
-void standin_bus_known(struct standin_bus *bus)
+void standin_bus_known(struct standin_bus *bus, bool known)
 {
 	unsigned long flags;
 
-	INIT_WORK(&bus->rescind, rescind_work);
+	if (known)
+		INIT_WORK(&bus->rescind, rescind_work);
 	spin_lock_irqsave(&standin_lock, flags);
-	offered[bus->number] = bus;
+	offered[bus->number] = known ? bus : NULL;
 	spin_unlock_irqrestore(&standin_lock, flags);
 }
 

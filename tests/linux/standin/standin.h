@@ -71,13 +71,14 @@ u64 standin_now(void);
 /* Does what the host wants done by itself; any context, without the lock. */
 void standin_poll(void);
 void standin_go(void);
-/* Makes a bus findable, before its driver is called. */
-void standin_bus_known(struct standin_bus *bus);
+/* Makes a bus findable, before its driver is called, or forgets it. */
+void standin_bus_known(struct standin_bus *bus, bool known);
 
 /* bus.c */
 int standin_bus_init(void);
 void standin_bus_exit(void);
-struct standin_bus *standin_bus_offer(u32 number);
+/* Returns when the driver's probe has returned. */
+int standin_bus_offer(u32 number);
 void standin_bus_withdraw(struct standin_bus *bus);
 
 /* channel.c */
