@@ -44,9 +44,9 @@ pub struct Options {
     /// Virtual processors; both 1 and 4 when left out.
     #[arg(long)]
     cpus: Vec<u32>,
-    /// A built hvpci.ko, instead of building backend-linux.
-    #[arg(long)]
-    module: Option<PathBuf>,
+    /// Where the sources of our module are.
+    #[arg(long, default_value = "backend-linux")]
+    backend: PathBuf,
     /// Leave our module out and run the distribution's alone.
     #[arg(long)]
     stock_only: bool,
@@ -63,7 +63,7 @@ impl Default for Options {
         Options {
             kernel: vec![Series::Six12, Series::Six1],
             cpus: Vec::new(),
-            module: None,
+            backend: PathBuf::from("backend-linux"),
             stock_only: false,
             run: Vec::new(),
             figures: false,
@@ -84,7 +84,7 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
         let kernel = kernel::fetch(sh, *series).with_context(|| format!("getting the kernel {series}"))?;
         let mut modules = build::modules(sh, &kernel, &object).with_context(|| format!("building for {series}"))?;
         if !options.stock_only {
-            modules.ours = build::ours(sh, &kernel, options.module.as_deref())?;
+            modules.ours = build::ours(sh, &kernel, &sh.current_dir().join(&options.backend))?;
         }
         if !options.run.is_empty() {
             let machine = machine::Machine::new(&kernel, &modules, options.cpus.first().copied().unwrap_or(1));

@@ -234,3 +234,49 @@ hot_add() {
 	await 30 bound_count 1 || bad "still bound after EJECT"
 	unload
 }
+
+total() { sed -n "s/^total .* $1=\([0-9]*\).*/\1/p" $host/state; }
+
+# rescan KIND [DRIVER-PARAMETERS]: a function that was enabled is removed from the PCI core and found again.
+rescan() {
+	load_host buses=1
+	load_driver $1 $2
+	load_testdrv
+	do_host go
+	await 30 bound_count 1 || bad "not bound"
+	maps=$(total maps) unmaps=$(total unmaps) traps=$(total traps)
+	pci=/sys/bus/pci/devices/$(sed 's/pci=\([^ ]*\).*/\1/' $drv)
+	echo 1 > $pci/remove
+	await 5 bound_count 0 || bad "still bound"
+	echo 1 > /sys/bus/pci/rescan
+	await 10 bound_count 1 || bad "not bound after the rescan"
+	say "result rescan maps=$(($(total maps) - maps)) unmaps=$(($(total unmaps) - unmaps)) traps=$(($(total traps) - traps))"
+	fire_all
+	books fired
+	unload
+}
+
+# lying KIND: the host answers wrongly at one message of bring-up. The function may come up or not; afterwards the channel can
+# be taken away, and a next offer by an honest host comes up.
+lying() {
+	start $1 buses=1
+	do_host rescind 0
+	do_host go
+	count=0
+	for lie in "truncate 2" garbage duplicate unknown "extend 8" "status 0xC0000001" id "gone 0"; do
+		for step in 1 3 5 7; do
+			do_host fault 0 step:$step $lie
+			do_host offer 0
+			await 1 bound_count 1
+			do_host nofault 0
+			do_host rescind 0
+			await 30 no_device || bad "$lie at step $step: the bus does not go"
+			count=$((count + 1))
+		done
+	done
+	do_host offer 0
+	await 30 bound_count 1 || bad "not bound by an honest host"
+	say "result lying done=$count"
+	do_host clear
+	unload
+}

@@ -201,10 +201,15 @@ int standin_bus_offer(u32 number)
 	dev_set_name(&bus->device.device, "%pUl", &bus->device.dev_instance);
 	device_initialize(&bus->device.device);
 	dma_set_mask(&bus->device.device, DMA_BIT_MASK(64));
-	standin_bus_known(bus, true);
-	error = device_add(&bus->device.device);
+	error = standin_bus_known(bus, true);
+	if (!error) {
+		error = device_add(&bus->device.device);
+		if (error) {
+			pr_err("bus %u: device_add failed\n", number);
+			standin_bus_known(bus, false);
+		}
+	}
 	if (error) {
-		standin_bus_known(bus, false);
 		put_device(&bus->device.device);
 		return error;
 	}

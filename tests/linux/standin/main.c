@@ -84,10 +84,8 @@ static void offer_work(struct work_struct *work)
 	kfree(offer);
 	wait_event(changed, !READ_ONCE(present[number]));
 	WRITE_ONCE(present[number], true);
-	if (standin_bus_offer(number)) {
+	if (standin_bus_offer(number))
 		WRITE_ONCE(present[number], false);
-		pr_err("bus %u: offer failed\n", number);
-	}
 	wake_up_all(&changed);
 }
 
@@ -108,15 +106,21 @@ static void rescind_work(struct work_struct *work)
 	wake_up_all(&changed);
 }
 
-void standin_bus_known(struct standin_bus *bus, bool known)
+int standin_bus_known(struct standin_bus *bus, bool known)
 {
 	unsigned long flags;
+	int error = 0;
 
 	if (known)
 		INIT_WORK(&bus->rescind, rescind_work);
 	spin_lock_irqsave(&standin_lock, flags);
-	offered[bus->number] = known ? bus : NULL;
+	/* a rescind that came before this moment found no bus to take away */
+	if (known && !standin_is_offered(standin_host, bus->number))
+		error = -ENODEV;
+	else
+		offered[bus->number] = known ? bus : NULL;
 	spin_unlock_irqrestore(&standin_lock, flags);
+	return error;
 }
 
 void standin_poll(void)

@@ -27,6 +27,7 @@ u32 standin_bus_count(const struct standin *host);
 void standin_instance(const struct standin *host, u32 bus, guid_t *guid);
 void standin_started(struct standin *host, u64 now);
 int standin_event(struct standin *host, u32 *bus);
+bool standin_is_offered(const struct standin *host, u32 bus);
 bool standin_open(struct standin *host, u32 bus, u64 now);
 void standin_close(struct standin *host, u32 bus, u64 now);
 int standin_send(struct standin *host, u32 bus, u64 now, bool wants_completion, u64 id, const void *payload,
@@ -71,8 +72,8 @@ u64 standin_now(void);
 /* Does what the host wants done by itself; any context, without the lock. */
 void standin_poll(void);
 void standin_go(void);
-/* Makes a bus findable, before its driver is called, or forgets it. */
-void standin_bus_known(struct standin_bus *bus, bool known);
+/* Makes a bus findable, before its driver is called, or forgets it. Fails if it was rescinded before. */
+int standin_bus_known(struct standin_bus *bus, bool known);
 
 /* bus.c */
 int standin_bus_init(void);

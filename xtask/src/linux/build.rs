@@ -99,26 +99,32 @@ pub fn modules(sh: &Shell, kernel: &Kernel, object: &Path) -> Result<Modules> {
     })
 }
 
-/// hvpci.ko: the given one, or what backend-linux builds; `None` while it has no Makefile.
-pub fn ours(sh: &Shell, kernel: &Kernel, given: Option<&Path>) -> Result<Option<PathBuf>> {
-    if let Some(given) = given {
-        return Ok(Some(given.to_path_buf()));
-    }
-    let sources = sh.current_dir().join("backend-linux");
-    if !sources.join("Makefile").exists() {
-        eprintln!("backend-linux has no Makefile yet: only the distribution's driver is run");
+/// hvpci.ko as `backend`'s Makefile builds it; `None` while it has none.
+pub fn ours(sh: &Shell, kernel: &Kernel, backend: &Path) -> Result<Option<PathBuf>> {
+    if !backend.join("Makefile").exists() {
+        eprintln!("{} has no Makefile: only the distribution's driver is run", backend.display());
         return Ok(None);
     }
+    let output = sh.current_dir().join("target/kernels/ours");
     let headers = &kernel.headers;
-    cmd!(sh, "make --silent -C {sources} KDIR={headers}").run()?;
-    let ready = kernel.directory.join("build/ready/hvpci.ko");
-    for place in ["hvpci.ko", "kernel/hvpci.ko", "build/hvpci.ko"] {
-        if sources.join(place).exists() {
-            sh.copy_file(sources.join(place), &ready)?;
-            return Ok(Some(ready));
-        }
+    let made = cmd!(sh, "make --silent -C {backend} KDIR={headers} OUT={output} CARGO_FLAGS=--quiet")
+        .env("PATH", format!("/usr/bin:{}", env::var("PATH").unwrap_or_default()))
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("RUSTC")
+        .env_remove("CARGO")
+        .ignore_status()
+        .output()?;
+    let said = String::from_utf8_lossy(&made.stderr);
+    if !made.status.success() {
+        bail!("{}: {}", backend.display(), said.lines().rev().take(20).collect::<Vec<_>>().join("\n"));
     }
-    bail!("make -C backend-linux left no hvpci.ko")
+    if let Some(warning) = said.lines().find(|line| line.contains("warning:")) {
+        bail!("hvpci: {warning}");
+    }
+    let built = output.join(&kernel.release).join("hvpci.ko");
+    let ready = kernel.directory.join("build/ready/hvpci.ko");
+    sh.copy_file(built, &ready)?;
+    Ok(Some(ready))
 }
 
 /// A module of the distribution, decompressed.

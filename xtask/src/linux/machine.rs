@@ -13,13 +13,13 @@ use super::build::Modules;
 use super::kernel::Kernel;
 
 /// How long a boot may take, hung kernels included.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(400);
 
 /// Two ranges with memory behind them, for BARs and for config windows (`tests/linux/standin/mmio.c`). Nothing of them is
 /// resident before it is touched.
 const RANGES: &[&str] = &[
     "-object",
-    "memory-backend-ram,id=large,size=2T,reserve=off,share=off",
+    "memory-backend-ram,id=large,size=4T,reserve=off,share=off",
     "-device",
     "ivshmem-plain,memdev=large",
     "-object",

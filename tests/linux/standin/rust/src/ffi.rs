@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::slice;
 
 use hvpci_core::{Slot, Time};
-use hvpci_mock::host::{BusId, Event, HypercallError, PacketKind, SendRefused};
+use hvpci_mock::host::{BusId, ChannelState, Event, HypercallError, PacketKind, SendRefused};
 
 use crate::scene::{self, Scene};
 use crate::{Standin, command, state};
@@ -76,6 +76,12 @@ pub extern "C" fn standin_event(standin: &mut Standin, bus: &mut u32) -> i32 {
     };
     *bus = id.0;
     kind
+}
+
+/// Whether the bus is there to be opened.
+#[unsafe(no_mangle)]
+pub extern "C" fn standin_is_offered(standin: &Standin, bus: u32) -> bool {
+    standin.host.channel(BusId(bus)) == ChannelState::Offered
 }
 
 #[unsafe(no_mangle)]
@@ -168,7 +174,7 @@ pub extern "C" fn standin_next_due(standin: &Standin, bus: u32, due: &mut u64) -
     }
 }
 
-/// Lets the host do what is due although nobody reads: an EJECT that was not answered in time.
+/// A load from a config window. The guest's processor runs on at `done`.
 #[unsafe(no_mangle)]
 pub extern "C" fn standin_load(standin: &mut Standin, now: u64, address: u64, bytes: u32, done: &mut u64) -> u32 {
     *done = now;
