@@ -47,6 +47,10 @@ pub fn test(sh: &Shell) -> Result<bool> {
         ("portable: core, mock host, guests, command (debug, overflow checks)", timed(|| portable(sh))),
         ("figures: the numbers of the README (release)", timed(|| figures(sh))),
         ("bare target: core and mock host without std (x86_64-unknown-none)", timed(|| bare_target(sh))),
+        (
+            "kernels: pci-hyperv.ko and hvpci.ko on Debian's 6.12 and 6.1 in emulation",
+            timed(|| in_kernels(sh, &linux::Options::default())),
+        ),
     ]))
 }
 

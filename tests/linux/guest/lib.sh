@@ -193,7 +193,7 @@ rescind_steps() {
 			do_host offer 0
 			await 30 bound_count 1 || bad "step $step: not bound after the next offer"
 		else
-			bound_count 1 || bad "step $step: neither gone nor bound"
+			await 30 bound_count 1 || bad "step $step: neither gone nor bound"
 			step=$2
 		fi
 		do_host rescind 0
@@ -269,6 +269,7 @@ lying() {
 			do_host offer 0
 			await 1 bound_count 1
 			do_host nofault 0
+			do_host gone 0 0 0
 			do_host rescind 0
 			await 30 no_device || bad "$lie at step $step: the bus does not go"
 			count=$((count + 1))

@@ -32,8 +32,8 @@ pub struct Scene {
     pub highest_minor: u32,
 }
 
-/// Where leftover BARs are made to lie: no kernel of the tests puts anything there.
-const LEFTOVER_BASE: u64 = 0x0800_0000_0000;
+/// Where leftover BARs are made to lie, 32 TiB up: no kernel of the tests puts anything there.
+const LEFTOVER_BASE: u64 = 0x2000_0000_0000;
 
 /// The config block every function has, for drivers that read one in their probe.
 pub const BLOCK: u32 = 7;
@@ -72,8 +72,8 @@ pub fn build(scene: &Scene) -> Host {
 /// Decode on and the first BAR set, in every function of a bus.
 pub fn leave_over(host: &mut Host, id: hvpci_mock::host::BusId, bus: u32) {
     for (at, slot) in host.slots(id).into_iter().enumerate() {
-        let place = u64::from(bus) * 64 + at as u64;
-        host.set_leftover(id, slot, true, &[(0, LEFTOVER_BASE + (place << 38))]);
+        let place = u64::from(bus) * 8 + at as u64;
+        host.set_leftover(id, slot, true, &[(0, LEFTOVER_BASE + (place << 37))]);
     }
 }
 
