@@ -85,7 +85,18 @@ pub fn run(sh: &Shell, machine: &Machine) -> Result<Vec<String>> {
         }
         eprintln!("  {place}: {}{}", check.line, figures(&cases, check));
     }
+    problems.extend(fewer_traps(&cases));
     Ok(problems.into_iter().map(|problem| format!("{place}: {problem}")).collect())
+}
+
+/// Ours pays at most a quarter of the distribution's traps from the offer to the bound driver, in the same boot.
+fn fewer_traps(cases: &[Case]) -> Option<String> {
+    let traps = |driver: Driver| {
+        let case = cases.iter().find(|case| case.line.starts_with(&format!("bring_up fourteen {} ", driver.word())))?;
+        Some(case.moment("bound")?.total.number("traps"))
+    };
+    let (stock, ours) = (traps(Driver::Stock)?, traps(Driver::Ours)?);
+    (ours.saturating_mul(4) > stock).then(|| format!("{ours} traps, pci-hyperv paid {stock}: more than a quarter"))
 }
 
 fn figures(cases: &[Case], check: &Check) -> String {
@@ -149,4 +160,61 @@ fn judge(check: &Check, case: &Case) -> Vec<String> {
         None => must(false, "it did not come to its end".to_string()),
     }
     problems.into_iter().map(|problem| format!("`{}`: {problem}", check.line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(counts: &str, maps: u64, held: u64) -> String {
+        format!(
+            "@@ case bring_up one stock 1 buses=1\n\
+             @@ host bound mmio held=2\n@@ host bound total started_ns=1 errors=0 maps={maps} unmaps=0 traps=400\n\
+             @@ driver bound pci=1001:00:00.0 bound_ns=9 counts=0,0\n\
+             @@ host fired total errors=0\n@@ driver fired pci=1001:00:00.0 counts={counts}\n\
+             @@ host unloaded mmio held={held}\n@@ host unloaded total errors=0\n"
+        )
+    }
+
+    fn problems(log: &str) -> Vec<String> {
+        let check = Check { line: "bring_up one stock 1 buses=1".to_string(), functions: 1, leftover: false };
+        judge(&check, &results::parse(log)[0])
+    }
+
+    #[test]
+    fn a_good_bring_up_has_no_problem() {
+        assert_eq!(problems(&log("1,1", 1, 0)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_thing_that_goes_wrong_is_seen() {
+        for (log, what) in [
+            (log("1,0", 1, 0), "interrupts"),
+            (log("", 1, 0), "interrupts"),
+            (log("1,1", 8, 0), "8 maps"),
+            (log("1,1", 1, 2), "MMIO ranges"),
+            (log("1,1", 1, 0).replace("fired total errors=0", "fired total errors=3"), "3 violations"),
+            (
+                log("1,1", 1, 0)
+                    .replace("@@ host unloaded total", "@@ host unloaded leak bus=0 x\n@@ host unloaded total"),
+                "leaks",
+            ),
+            (log("1,1", 1, 0) + "@@ bad rmmod pci_hyperv\n", "rmmod"),
+            ("@@ case bring_up one stock 1 buses=1\n".to_string(), "nothing was written down"),
+        ] {
+            let found = problems(&log);
+            assert!(found.iter().any(|problem| problem.contains(what)), "{what}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn more_than_a_quarter_of_the_traps_is_a_problem() {
+        let of = |driver: &str, traps: u64| {
+            format!("@@ case bring_up fourteen {driver} 14 buses=14\n@@ host bound total traps={traps}\n")
+        };
+        let both = |ours| results::parse(&(of("stock", 400) + &of("ours", ours)));
+        assert_eq!(fewer_traps(&both(100)), None);
+        assert!(fewer_traps(&both(101)).is_some());
+        assert_eq!(fewer_traps(&results::parse(&of("stock", 400))), None);
+    }
 }

@@ -87,5 +87,22 @@ pub fn function(kind: u32, bar_gb: u32) -> FunctionSpec {
 /// GUIDs that differ in the first dword, the domain number and the device id.
 fn instance(bus: u32) -> InstanceId {
     let [b0, b1, ..] = (bus + 1).to_le_bytes();
-    InstanceId::from_bytes([b0, b1, 0x76, 0x70, b0, 0x10 + b1, 0x81, 0x87, 0x85, 0x49, 0x40, 0xAB, 0xCF, 0x27, 0x14, 0xDF])
+    InstanceId::from_bytes([
+        b0,
+        b1,
+        0x76,
+        0x70,
+        b0,
+        0x10 + b1,
+        0x81,
+        0x87,
+        0x85,
+        0x49,
+        0x40,
+        0xAB,
+        0xCF,
+        0x27,
+        0x14,
+        0xDF,
+    ])
 }
