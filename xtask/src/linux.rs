@@ -91,6 +91,7 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
             let log = machine.boot(sh, &options.run.join("\n"))?;
             println!("{}", log.text);
             problems.extend(log.alarms());
+            problems.extend(results::parse(&log.text).into_iter().flat_map(|case| case.bad));
         } else if options.figures {
             problems.extend(figures::measure(sh, &kernel, &modules)?);
         } else {

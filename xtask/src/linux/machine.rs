@@ -131,6 +131,8 @@ impl Log {
             "disagrees about version",
             "unexpected hypercall",
             "which nobody holds",
+            "were not given back",
+            "irq_unmask() failed",
             "INFO: task",
             "self-detected stall",
             "irq_handler for vector",
