@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result};
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 use super::build::Modules;
 use super::cases::{self, Driver};
@@ -86,7 +86,7 @@ pub fn measure(sh: &Shell, kernel: &Kernel, modules: &Modules) -> Result<Vec<Str
         }
     }
     let page = sh.current_dir().join("docs/linux-figures.md");
-    fs::write(&page, write_page(&machine, &table, modules)?).with_context(|| format!("{}", page.display()))?;
+    fs::write(&page, write_page(sh, &machine, &table, modules)?).with_context(|| format!("{}", page.display()))?;
     Ok(problems)
 }
 
@@ -114,7 +114,7 @@ fn median(mut values: Vec<u64>) -> u64 {
     values.get(values.len() / 2).copied().unwrap_or(0)
 }
 
-fn write_page(machine: &Machine, table: &[(&Row, Driver, Figures)], modules: &Modules) -> Result<String> {
+fn write_page(sh: &Shell, machine: &Machine, table: &[(&Row, Driver, Figures)], modules: &Modules) -> Result<String> {
     let mut page = String::new();
     writeln!(page, "<!-- made by `cargo xtask linux --figures`; do not edit -->")?;
     writeln!(page, "# hvpci.ko beside pci-hyperv.ko\n")?;
@@ -148,9 +148,11 @@ fn write_page(machine: &Machine, table: &[(&Row, Driver, Figures)], modules: &Mo
     }
     writeln!(page)?;
     for (name, path) in [("pci-hyperv.ko", Some(&modules.stock)), ("hvpci.ko", modules.ours.as_ref())] {
-        if let Some(bytes) = path.and_then(|path| fs::metadata(path).ok()) {
-            writeln!(page, "`{name}` is {} KiB on disk.", bytes.len() / 1024)?;
-        }
+        let Some(path) = path else { continue };
+        // Of `size`: a line of names, a line of numbers, text first
+        let said = cmd!(sh, "size {path}").quiet().read()?;
+        let text = said.lines().nth(1).and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
+        writeln!(page, "`{name}` has {} KiB of text.", text.unwrap_or_default() / 1024)?;
     }
     Ok(page)
 }
