@@ -180,20 +180,26 @@ rescind_cycles() {
 	unload
 }
 
-# rescind_steps KIND MOST: the channel goes at the 1st, 2nd, ... message of bring-up; each time the next offer comes up.
+rescinded() { grep -q "^bus=0 channel=Rescinded" $host/state; }
+
+struck_or_bound() { rescinded || bound_count 1; }
+
+# rescind_steps KIND MOST: the channel goes at the 1st, 2nd, ... message of bring-up; each time the next offer comes up. Ends
+# with the first step that bring-up does not reach.
 rescind_steps() {
 	start $1 buses=1
-	step=1
+	step=1 went=0
 	while [ $step -le $2 ]; do
 		do_host fault 0 step:$step rescind
 		if [ $step = 1 ]; then do_host go; else do_host offer 0; fi
-		await 3 no_device && went=$step
+		await 30 struck_or_bound || bad "step $step: neither gone nor bound"
 		do_host nofault 0
-		if no_device; then
+		if rescinded; then
+			went=$step
+			await 30 no_device || bad "step $step: the bus does not go"
 			do_host offer 0
 			await 30 bound_count 1 || bad "step $step: not bound after the next offer"
 		else
-			await 30 bound_count 1 || bad "step $step: neither gone nor bound"
 			step=$2
 		fi
 		do_host rescind 0
@@ -201,6 +207,7 @@ rescind_steps() {
 		step=$((step + 1))
 	done
 	say "result rescind_steps last=$went"
+	[ $went -ge 5 ] || bad "only $went steps were struck"
 	unload
 }
 
