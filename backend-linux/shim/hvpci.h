@@ -124,6 +124,10 @@ void hvpci_pci_exit(void);
 void hvpci_bridge_remove(struct hvpci_bus *bus);
 bool hvpci_bridge_uses(struct hvpci_bus *bus, struct resource *resource);
 
+/* domain.c */
+u32 hvpci_domain_get(u32 preferred);
+void hvpci_domain_put(u32 domain);
+
 /* irq.c */
 int hvpci_irq_domain_create(struct hvpci_bus *bus);
 void hvpci_irq_domain_remove(struct hvpci_bus *bus);

@@ -24,8 +24,6 @@ struct hvpci_bridge {
 
 static atomic_t live_bridges = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(bridges_gone);
-static DEFINE_MUTEX(domains_lock);
-static DECLARE_BITMAP(domains, 0x10000);
 
 static struct hvpci_bridge *bridge_of(struct pci_bus *bus)
 {
@@ -95,50 +93,6 @@ static int pci_event(struct notifier_block *block, unsigned long event, void *da
 
 static struct notifier_block pci_events = { .notifier_call = pci_event };
 
-/* ---- PCI domains ---- */
-
-static bool domain_in_use(u32 domain)
-{
-	struct pci_bus *root = NULL;
-
-	while ((root = pci_find_next_bus(root))) {
-		if (pci_domain_nr(root) == domain)
-			return true;
-	}
-	return false;
-}
-
-static bool domain_take(u32 domain)
-{
-	if (!domain || test_bit(domain, domains) || domain_in_use(domain))
-		return false;
-	set_bit(domain, domains);
-	return true;
-}
-
-/* The domain the host's GUID asks for, or the first free one. 0 belongs to the machine. */
-static u32 domain_get(u32 preferred)
-{
-	u32 domain = preferred;
-
-	mutex_lock(&domains_lock);
-	if (preferred > 0xffff || !domain_take(preferred)) {
-		for (domain = 1; domain <= 0xffff; domain++) {
-			if (domain_take(domain))
-				break;
-		}
-		if (domain > 0xffff)
-			domain = 0;
-	}
-	mutex_unlock(&domains_lock);
-	return domain;
-}
-
-static void domain_put(u32 domain)
-{
-	clear_bit(domain, domains);
-}
-
 /* ---- the bridge ---- */
 
 static void bridge_released(struct pci_host_bridge *bridge)
@@ -155,7 +109,7 @@ static int bridge_create(struct hvpci_bus *bus, const struct hvpci_function *fun
 	struct hvpci_range *range;
 	int err;
 
-	bus->domain = domain_get(function->preferred_domain);
+	bus->domain = hvpci_domain_get(function->preferred_domain);
 	if (!bus->domain)
 		return -ENOSPC;
 	if (function->preferred_domain && bus->domain != function->preferred_domain)
@@ -202,7 +156,7 @@ static int bridge_create(struct hvpci_bus *bus, const struct hvpci_function *fun
 no_bridge:
 	hvpci_irq_domain_remove(bus);
 no_irqs:
-	domain_put(bus->domain);
+	hvpci_domain_put(bus->domain);
 	bus->domain = 0;
 	return err;
 }
@@ -225,7 +179,7 @@ static void bridge_destroy(struct hvpci_bus *bus)
 	own->sysdata.fwnode = NULL;
 	pci_free_host_bridge(bridge);
 	hvpci_irq_domain_remove(bus);
-	domain_put(bus->domain);
+	hvpci_domain_put(bus->domain);
 	bus->domain = 0;
 }
 
