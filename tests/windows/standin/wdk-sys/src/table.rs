@@ -30,6 +30,7 @@ type IdHeader = PWDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER;
 type AddressHeader = PWDF_CHILD_ADDRESS_DESCRIPTION_HEADER;
 
 wdf! {
+    1 fn WdfChildListGetDevice(list: WDFCHILDLIST) -> WDFDEVICE;
     9 fn WdfChildListAddOrUpdateChildDescriptionAsPresent(list: WDFCHILDLIST, id: IdHeader, address: AddressHeader) -> NTSTATUS;
     10 fn WdfChildListUpdateChildDescriptionAsMissing(list: WDFCHILDLIST, id: IdHeader) -> NTSTATUS;
     33 fn WdfDeviceWdmGetPhysicalDevice(device: WDFDEVICE) -> PDEVICE_OBJECT;
