@@ -224,15 +224,9 @@ impl WindowsBus {
     }
 
     /// Says what a function has cost so far.
-    pub fn report_ledger(&self, slot: Slot, when: &str) {
-        let ledger = driver::ledger(self, slot);
-        self.report_line(
-            events::INFORMATION,
-            format_args!(
-                "{slot} {when}: {} maps, {} unmaps, {} host unmaps, {} traps, {} messages, {} refused enables",
-                ledger.maps, ledger.unmaps, ledger.host_unmaps, ledger.traps, ledger.messages, ledger.refused_enables
-            ),
-        );
+    pub fn report_ledger(&self, slot: Slot) {
+        let bus = u64::from(self.instance.first_dword());
+        events::ledger(bus, u64::from(slot.to_wire()), &driver::ledger(self, slot));
     }
 }
 
@@ -384,7 +378,7 @@ impl Platform for WindowsBus {
     where
         'a: 'b,
     {
-        self.report_ledger(slot, "leaves");
+        self.report_ledger(slot);
         memory::future(Unpublish::new(self, &self.publisher.point, slot, reason))
     }
 

@@ -235,7 +235,7 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
             return Ok(());
         }
         let powered = power(bus, slot, driver::power_on(bus, slot));
-        bus.report_ledger(slot, "in D0");
+        bus.report_ledger(slot);
         powered
     };
     status(enter())
@@ -253,7 +253,7 @@ unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, target: WDF_POWER_DEVICE_STA
     // A child that has left is powered down by the host.
     if with_child(device, |_| ()).is_ok() {
         let _ = power(bus, slot, driver::power_off(bus, slot));
-        bus.report_ledger(slot, "left D0");
+        bus.report_ledger(slot);
     }
     STATUS_SUCCESS
 }

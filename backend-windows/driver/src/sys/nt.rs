@@ -6,6 +6,27 @@ use core::ffi::c_void;
 use hvpci_core::Time;
 use wdk_sys::{GUID, LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, ntddk};
 
+/// `EVENT_DESCRIPTOR`.
+#[repr(C)]
+pub struct EventDescriptor {
+    pub Id: u16,
+    pub Version: u8,
+    pub Channel: u8,
+    pub Level: u8,
+    pub Opcode: u8,
+    pub Task: u16,
+    pub Keyword: u64,
+}
+
+/// `EVENT_DATA_DESCRIPTOR`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct EventData {
+    pub Ptr: u64,
+    pub Size: u32,
+    pub Type: u32,
+}
+
 #[link(name = "ntoskrnl")]
 unsafe extern "C" {
     pub fn MmMapIoSpaceEx(PhysicalAddress: PHYSICAL_ADDRESS, NumberOfBytes: usize, Protect: u32) -> *mut c_void;
@@ -16,12 +37,14 @@ unsafe extern "C" {
         RegHandle: *mut u64,
     ) -> NTSTATUS;
     pub fn EtwUnregister(RegHandle: u64) -> NTSTATUS;
-    pub fn EtwWriteString(
+    pub fn EtwSetInformation(RegHandle: u64, Class: u32, Information: *const c_void, Length: u32) -> NTSTATUS;
+    pub fn EtwWriteTransfer(
         RegHandle: u64,
-        Level: u8,
-        Keyword: u64,
+        Descriptor: *const EventDescriptor,
         ActivityId: *const GUID,
-        String: *const u16,
+        RelatedActivityId: *const GUID,
+        Count: u32,
+        Data: *const EventData,
     ) -> NTSTATUS;
 }
 
