@@ -41,7 +41,7 @@ impl Default for Settings {
             policy: Policy::Deferred,
             max_functions: 8,
             keep_mapped_in_d3: true,
-            low_mmio: 64 * MIB,
+            low_mmio: 8 * MIB,
             high_mmio: 512 * 1024 * MIB,
             request_timeout: Duration::from_secs(60),
         }

@@ -139,7 +139,7 @@ pub fn allocate(bus: &WindowsBus, parent: PDEVICE_OBJECT) -> Result<Box<Channel>
     channel.handle.store(handle, Ordering::Release);
     let configured = configure(handle, owner);
     if let Err(status) = configured.and_then(|()| fill(&mut channel.slots, handle, owner)) {
-        release(channel);
+        release(&channel);
         return Err(status);
     }
     Ok(channel)
@@ -196,7 +196,7 @@ fn fill(slots: &mut Vec<SendSlot>, handle: *mut ChannelObject, bus: *const Windo
 }
 
 /// Gives back a channel that is not enabled, with its packets. PASSIVE_LEVEL.
-pub fn release(channel: Box<Channel>) {
+pub fn release(channel: &Channel) {
     // SAFETY: the channel is disabled: no packet is under way and no callback runs.
     unsafe {
         for slot in &channel.slots {

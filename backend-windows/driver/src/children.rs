@@ -5,6 +5,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU16, Ordering};
 use core::task::{Context, Poll};
+use core::time::Duration;
 
 use hvpci_core::backend::{PlatformError, RemovalReason};
 use hvpci_core::bus::FunctionInfo;
@@ -63,6 +64,9 @@ pub struct Child {
 
 // SAFETY: the handle may be used on any processor.
 unsafe impl Send for Child {}
+
+/// When to try again what failed for want of memory.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// No function waits at this point.
 const NOBODY: u16 = u16::MAX;
@@ -165,14 +169,14 @@ impl Children {
         Ok(())
     }
 
-    /// Takes a function off the list of children. At most DISPATCH_LEVEL.
-    fn report_missing(&self, bus: WDFDEVICE, slot: Slot) {
-        let Some(mut id) = self.with(slot, |child| ChildId::of(&child.function)) else { return };
+    /// Takes a function off the list of children. At most DISPATCH_LEVEL. False without memory.
+    fn report_missing(&self, bus: WDFDEVICE, slot: Slot) -> bool {
+        let Some(mut id) = self.with(slot, |child| ChildId::of(&child.function)) else { return true };
         // SAFETY: as in `publish`. A description that is not on the list is an error that changes nothing.
         unsafe {
             let list = call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, bus);
-            let _ =
-                call_unsafe_wdf_function_binding!(WdfChildListUpdateChildDescriptionAsMissing, list, &mut id.header);
+            call_unsafe_wdf_function_binding!(WdfChildListUpdateChildDescriptionAsMissing, list, &mut id.header)
+                != STATUS_INSUFFICIENT_RESOURCES
         }
     }
 
@@ -239,10 +243,15 @@ impl Future for Unpublish<'_> {
                     children.request_eject(this.slot);
                 }
                 Leave::ReportMissing => {
-                    this.leaving.missing = true;
+                    this.leaving.missing = children.report_missing(this.bus.device, this.slot);
                     // From here on the driver has as long again to take note of it.
                     this.overdue = nt::now().after(this.bus.settings.request_timeout);
-                    children.report_missing(this.bus.device, this.slot);
+                    if !this.leaving.missing {
+                        this.wait = this.point.wait(Some(nt::now().after(RETRY)));
+                        if Pin::new(&mut this.wait).poll(context).is_pending() {
+                            return Poll::Pending;
+                        }
+                    }
                 }
                 Leave::Done => {
                     children.remove(this.slot);

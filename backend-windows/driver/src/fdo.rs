@@ -177,7 +177,7 @@ fn instance_of(device: WDFDEVICE) -> InstanceId {
 
 /// EvtDeviceFilterAddResourceRequirements: asks the PnP manager for MMIO space, which is how a function driver comes by
 /// memory that its parent's bus driver does not list. Which windows are needed is known only once the host has said what
-/// BARs there are, so what is asked for is a setting: low space, and high space with ever smaller alternatives.
+/// BARs there are, so what is asked for is a setting: low and high space, each with ever smaller alternatives.
 unsafe extern "C" fn evt_filter_add_requirements(device: WDFDEVICE, requirements: WDFIORESREQLIST) -> NTSTATUS {
     status(bus(device).and_then(|bus| add_requirements(&bus.settings, requirements)))
 }
@@ -185,8 +185,12 @@ unsafe extern "C" fn evt_filter_add_requirements(device: WDFDEVICE, requirements
 const PAGE: u64 = 0x1000;
 const FOUR_GIB: u64 = 1 << 32;
 const LAST_ADDRESS: u64 = (1 << 52) - 1;
+/// The least low space that is of use: the config window.
+const LEAST_LOW: u64 = CONFIG_WINDOW;
 /// The least high space worth asking for.
 const LEAST_HIGH: u64 = 1 << 30;
+/// No more alignment than the largest BAR is likely to need.
+const LARGEST_ALIGNMENT: u64 = 128 << 30;
 
 fn add_requirements(settings: &Settings, requirements: WDFIORESREQLIST) -> Result<(), NTSTATUS> {
     // SAFETY: the requirements list that KMDF hands to the callback.
@@ -216,21 +220,16 @@ fn add_requirements(settings: &Settings, requirements: WDFIORESREQLIST) -> Resul
 }
 
 fn append_needs(settings: &Settings, list: WDFIORESLIST) -> Result<(), NTSTATUS> {
-    let low = MemoryNeed {
-        size: settings.low_mmio.max(CONFIG_WINDOW),
-        align: PAGE,
-        lowest: 0,
-        highest: FOUR_GIB - 1,
-        prefetchable: false,
-        alternative: false,
-    };
-    append_need(list, &low)?;
-    let mut high = MemoryNeed { size: settings.high_mmio, lowest: FOUR_GIB, highest: LAST_ADDRESS, ..low };
-    while high.size >= LEAST_HIGH {
-        high.align = (1 << (63 - high.size.leading_zeros())).min(128 << 30);
-        append_need(list, &high)?;
-        high.size = (high.size / 2) & !(PAGE - 1);
-        high.alternative = true;
+    let low = (settings.low_mmio.max(CONFIG_WINDOW), 0, FOUR_GIB - 1, LEAST_LOW);
+    let high = (settings.high_mmio, FOUR_GIB, LAST_ADDRESS, LEAST_HIGH);
+    for (most, lowest, highest, least) in [low, high] {
+        let (mut size, mut alternative) = (most, false);
+        while size >= least {
+            let align = (1 << (63 - size.leading_zeros())).clamp(PAGE, LARGEST_ALIGNMENT);
+            append_need(list, &MemoryNeed { size, align, lowest, highest, prefetchable: false, alternative })?;
+            size = (size / 2) & !(PAGE - 1);
+            alternative = true;
+        }
     }
     Ok(())
 }
@@ -279,7 +278,7 @@ unsafe extern "C" fn evt_release_hardware(device: WDFDEVICE, _: WDFCMRESLIST) ->
     if let Ok(bus) = bus(device) {
         bus.bring_down();
         if let Some(channel) = bus.remove_channel() {
-            channel::release(channel);
+            channel::release(&channel);
         }
     }
     STATUS_SUCCESS
