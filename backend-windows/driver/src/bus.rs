@@ -149,6 +149,7 @@ impl WindowsBus {
 
     /// Brings the bus up, or up again after a suspend, and waits until it is. PASSIVE_LEVEL.
     pub fn bring_up(&self) -> Result<(), NTSTATUS> {
+        let resumes = self.status() == BusStatus::Suspended;
         driver::start(self);
         self.start_tasks()?;
         let done = |status: BusStatus| match status {
@@ -160,7 +161,11 @@ impl WindowsBus {
             }
             _ => None,
         };
-        self.wait_for(done).unwrap_or(Err(STATUS_IO_TIMEOUT))
+        self.wait_for(done).unwrap_or(Err(STATUS_IO_TIMEOUT))?;
+        if resumes {
+            self.children.restore_bars(self);
+        }
+        Ok(())
     }
 
     /// Brings the bus down while its functions are kept, and waits until it is. PASSIVE_LEVEL.

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU16, Ordering};
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use hvpci_core::backend::{PlatformError, RemovalReason};
+use hvpci_core::backend::{Platform, PlatformError, RemovalReason};
 use hvpci_core::bus::FunctionInfo;
 use hvpci_core::{Slot, Time};
 use hvpci_windows::state::{ChildState, Leave, Leaving};
@@ -169,9 +169,25 @@ impl Children {
         Ok(())
     }
 
+    /// Tells the config half once more where the BARs lie: it forgot them when the bus was suspended, and the engine has
+    /// told the host the same addresses again on the way up.
+    pub fn restore_bars(&self, bus: &WindowsBus) {
+        let mut index = 0;
+        while let Some(function) = self.table.with(|table| table.get(index).map(|child| child.function)) {
+            let slot = function.description.slot;
+            bus.with_config(&mut |config, _| config.bars_assigned(slot, &function.bars));
+            index = index.saturating_add(1);
+        }
+    }
+
     /// Takes a function off the list of children. At most DISPATCH_LEVEL. False without memory.
     fn report_missing(&self, bus: WDFDEVICE, slot: Slot) -> bool {
-        let Some(mut id) = self.with(slot, |child| ChildId::of(&child.function)) else { return true };
+        let leave = |child: &mut Child| {
+            // Whoever still holds the bus interface reads all ones from here on.
+            child.state.reported = false;
+            ChildId::of(&child.function)
+        };
+        let Some(mut id) = self.with(slot, leave) else { return true };
         // SAFETY: as in `publish`. A description that is not on the list is an error that changes nothing.
         unsafe {
             let list = call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, bus);

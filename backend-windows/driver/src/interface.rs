@@ -3,7 +3,6 @@
 
 use core::ffi::c_void;
 
-use hvpci_core::Slot;
 use hvpci_core::driver;
 use wdk_sys::{
     _DMA_ADAPTER, BOOLEAN, BUS_INTERFACE_STANDARD, GUID, IRP_MJ_PNP, IRP_MN_READ_CONFIG, IRP_MN_WRITE_CONFIG, NTSTATUS,
@@ -12,8 +11,7 @@ use wdk_sys::{
     call_unsafe_wdf_function_binding, ntddk,
 };
 
-use crate::bus::WindowsBus;
-use crate::pdo::place;
+use crate::pdo::{is_present, place};
 use crate::sys::{check, handle};
 
 /// GUID_BUS_INTERFACE_STANDARD
@@ -88,18 +86,16 @@ unsafe extern "C" fn get_bus_data(context: PVOID, space: ULONG, buffer: PVOID, o
     if space != PCI_WHICHSPACE_CONFIG {
         return 0;
     }
-    let Ok((bus, slot)) = place(context.cast()) else { return 0 };
     // SAFETY: the caller of GetBusData hands over a buffer of that length.
-    unsafe { read_config(bus, slot, buffer.cast(), offset, length) }
+    unsafe { read_config(context.cast(), buffer.cast(), offset, length) }
 }
 
 unsafe extern "C" fn set_bus_data(context: PVOID, space: ULONG, buffer: PVOID, offset: ULONG, length: ULONG) -> ULONG {
     if space != PCI_WHICHSPACE_CONFIG {
         return 0;
     }
-    let Ok((bus, slot)) = place(context.cast()) else { return 0 };
     // SAFETY: the caller of SetBusData hands over a buffer of that length.
-    unsafe { write_config(bus, slot, buffer.cast(), offset, length) }
+    unsafe { write_config(context.cast(), buffer.cast(), offset, length) }
 }
 
 /// The naturally aligned pieces of a range of config space: offset, bytes, and where in the buffer.
@@ -119,15 +115,17 @@ fn pieces(offset: u32, length: u32) -> impl Iterator<Item = (u16, usize, usize)>
     })
 }
 
-/// Reads config space. At most DISPATCH_LEVEL. Returns the bytes read.
+/// Reads a child's config space: all ones if the function is gone. At most DISPATCH_LEVEL. Returns the bytes read.
 ///
 /// # Safety
 ///
 /// `buffer` is writable for `length` bytes.
-unsafe fn read_config(bus: &WindowsBus, slot: Slot, buffer: *mut u8, offset: u32, length: u32) -> u32 {
+unsafe fn read_config(device: WDFDEVICE, buffer: *mut u8, offset: u32, length: u32) -> u32 {
+    let function = place(device).ok().filter(|_| is_present(device));
     let mut done = 0;
     for (offset, bytes, at) in pieces(offset, length) {
-        let value = driver::config_read(bus, slot, offset, bytes).to_le_bytes();
+        let value =
+            function.map_or(u32::MAX, |(bus, slot)| driver::config_read(bus, slot, offset, bytes)).to_le_bytes();
         // SAFETY: `at + bytes` is at most `length`; a value has four bytes.
         unsafe { core::ptr::copy_nonoverlapping(value.as_ptr(), buffer.wrapping_add(at), bytes) };
         done += bytes as u32;
@@ -140,13 +138,16 @@ unsafe fn read_config(bus: &WindowsBus, slot: Slot, buffer: *mut u8, offset: u32
 /// # Safety
 ///
 /// `buffer` is readable for `length` bytes.
-unsafe fn write_config(bus: &WindowsBus, slot: Slot, buffer: *const u8, offset: u32, length: u32) -> u32 {
+unsafe fn write_config(device: WDFDEVICE, buffer: *const u8, offset: u32, length: u32) -> u32 {
+    let function = place(device).ok().filter(|_| is_present(device));
     let mut done = 0;
     for (offset, bytes, at) in pieces(offset, length) {
         let mut value = [0; 4];
         // SAFETY: `at + bytes` is at most `length`; a value has four bytes.
         unsafe { core::ptr::copy_nonoverlapping(buffer.wrapping_add(at), value.as_mut_ptr(), bytes) };
-        driver::config_write(bus, slot, offset, bytes, u32::from_le_bytes(value));
+        if let Some((bus, slot)) = function {
+            driver::config_write(bus, slot, offset, bytes, u32::from_le_bytes(value));
+        }
         done += bytes as u32;
     }
     done
@@ -209,18 +210,16 @@ unsafe extern "C" fn evt_config_irp(device: WDFDEVICE, irp: PIRP) -> NTSTATUS {
     unsafe {
         let head = irp.cast::<IrpHead>();
         let location = &*(*head).location;
-        let (status, bytes) = match place(device) {
-            Ok((bus, slot)) if location.which_space == PCI_WHICHSPACE_CONFIG => {
-                let buffer = location.buffer.cast::<u8>();
-                let done = if u32::from(location.minor) == IRP_MN_READ_CONFIG {
-                    read_config(bus, slot, buffer, location.offset, location.length)
-                } else {
-                    write_config(bus, slot, buffer, location.offset, location.length)
-                };
-                (STATUS_SUCCESS, done as usize)
-            }
-            Ok(_) => (STATUS_NOT_SUPPORTED, 0),
-            Err(status) => (status, 0),
+        let (status, bytes) = if location.which_space == PCI_WHICHSPACE_CONFIG {
+            let buffer = location.buffer.cast::<u8>();
+            let done = if u32::from(location.minor) == IRP_MN_READ_CONFIG {
+                read_config(device, buffer, location.offset, location.length)
+            } else {
+                write_config(device, buffer, location.offset, location.length)
+            };
+            (STATUS_SUCCESS, done as usize)
+        } else {
+            (STATUS_NOT_SUPPORTED, 0)
         };
         (*head).status = status;
         (*head).information = bytes;

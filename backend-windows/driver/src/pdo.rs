@@ -44,6 +44,11 @@ fn with_child<R>(device: WDFDEVICE, f: impl FnOnce(&mut Child) -> R) -> Result<R
     bus.children.with(slot, own).flatten().ok_or(STATUS_NO_SUCH_DEVICE)
 }
 
+/// Whether the function that `device` stands for is still on the bus. At most DISPATCH_LEVEL.
+pub fn is_present(device: WDFDEVICE) -> bool {
+    with_child(device, |child| child.state.reported).unwrap_or(false)
+}
+
 /// EvtChildListCreateDevice.
 pub unsafe extern "C" fn evt_create_device(
     list: WDFCHILDLIST,
