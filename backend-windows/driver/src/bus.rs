@@ -122,7 +122,7 @@ impl WindowsBus {
             let owner = task.cast_const().cast::<c_void>();
             let (work, timer) = (WorkItem::new(device, owner, evt_work), Timer::new(device, owner, evt_timer));
             // SAFETY: a field of `this`, which nobody else has yet.
-            unsafe { (*task).equip(work, timer)? };
+            unsafe { (*task).equip(work, timer, &raw const this.lifecycle)? };
         }
         Ok(this)
     }
@@ -217,7 +217,7 @@ impl WindowsBus {
                 if let Some(found) = test(self.status()) {
                     return found;
                 }
-                // Woken by everything that happens to the bus; once a second in case a task has ended since.
+                // Woken by everything that happens to the bus; once a second all the same: a wait without end is a hang without a trace.
                 self.lifecycle.point.wait(Some(nt::now().after(Duration::from_secs(1)))).await;
             }
         };

@@ -80,8 +80,12 @@ pub struct Task {
     alive: AtomicBool,
     job: UnsafeCell<Option<Job>>,
     work: Option<(WorkItem, Timer)>,
+    /// Who waits for the future's end.
+    ended: *const BlockPoint,
 }
 
+// SAFETY: the pointer names a part of the same bus, whose parts go together.
+unsafe impl Send for Task {}
 // SAFETY: `job` is reached by whoever brought `state` from IDLE to RUNNING only.
 unsafe impl Sync for Task {}
 
@@ -94,11 +98,18 @@ impl Task {
             alive: AtomicBool::new(false),
             job: UnsafeCell::new(None),
             work: None,
+            ended: core::ptr::null(),
         }
     }
 
-    /// Gives the task its work item and timer.
-    pub fn equip(&mut self, work: Result<WorkItem, NTSTATUS>, timer: Result<Timer, NTSTATUS>) -> Result<(), NTSTATUS> {
+    /// Gives the task its work item and timer, and the point to wake at its end, which goes no sooner than the task.
+    pub fn equip(
+        &mut self,
+        work: Result<WorkItem, NTSTATUS>,
+        timer: Result<Timer, NTSTATUS>,
+        ended: *const BlockPoint,
+    ) -> Result<(), NTSTATUS> {
+        self.ended = ended;
         self.work = Some((work?, timer?));
         Ok(())
     }
@@ -165,6 +176,8 @@ impl Task {
         if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
             *job = None;
             self.alive.store(false, Ordering::SeqCst);
+            // SAFETY: null, or a point that goes no sooner than the task.
+            unsafe { self.ended.as_ref() }.into_iter().for_each(BlockPoint::wake);
         } else if let (Some(deadline), Some((_, timer))) = (self.point.deadline(), &self.work) {
             timer.start(deadline);
         }
