@@ -10,6 +10,7 @@ use core::time::Duration;
 use hvpci_core::backend::{Platform, PlatformError, RemovalReason};
 use hvpci_core::bus::FunctionInfo;
 use hvpci_core::{Slot, Time};
+use hvpci_windows::interrupts::{Connected, Message};
 use hvpci_windows::state::{ChildState, Leave, Leaving};
 use wdk_sys::{
     NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER, WDFDEVICE,
@@ -52,7 +53,6 @@ impl ChildId {
 }
 
 /// One child.
-#[derive(Clone, Copy)]
 pub struct Child {
     /// What it is.
     pub function: FunctionInfo,
@@ -60,6 +60,10 @@ pub struct Child {
     pub state: ChildState,
     /// Its device object, while there is one.
     pub device: WDFDEVICE,
+    /// The messages that the PnP manager assigned.
+    pub messages: Vec<Message>,
+    /// What the host created for them.
+    pub connected: Connected,
 }
 
 // SAFETY: the handle may be used on any processor.
@@ -135,13 +139,19 @@ impl Children {
     pub fn publish(&self, bus: WDFDEVICE, function: &FunctionInfo) -> Result<(), PlatformError> {
         let slot = function.description.slot;
         let state = ChildState { reported: true, ..ChildState::default() };
-        let child = Child { function: *function, state, device: core::ptr::null_mut() };
+        let mut child = Some(Child {
+            function: *function,
+            state,
+            device: core::ptr::null_mut(),
+            messages: Vec::new(),
+            connected: Connected::new(),
+        });
         let taken = self.table.with(|table| {
             let known = table.iter().any(|child| child.function.description.slot == slot);
             if known || table.len() >= self.capacity {
                 return false;
             }
-            table.push(child);
+            table.extend(child.take());
             true
         });
         if !taken {

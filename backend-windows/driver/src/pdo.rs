@@ -1,18 +1,22 @@
 //! The functions as devices: one PDO each.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use hvpci_core::Slot;
+use hvpci_core::backend::Platform;
+use hvpci_core::bus::{Reply, Request};
 use hvpci_core::driver::{self, RequestFailure};
 use hvpci_windows::ids::{Id, Ids};
+use hvpci_windows::interrupts::{self, Connected, Unprogrammed};
 use hvpci_windows::resources::{self, Memory, MemoryNeed};
 use wdk_sys::{
     _INTERFACE_TYPE, _WDF_POWER_DEVICE_STATE, _WDF_TRI_STATE, NTSTATUS, POWER_ACTION,
     PWDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER, PWDFDEVICE_INIT, STATUS_DEVICE_CONFIGURATION_ERROR,
-    STATUS_DEVICE_NOT_READY, STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS, ULONG,
-    WDF_DEVICE_PNP_CAPABILITIES, WDF_NO_OBJECT_ATTRIBUTES, WDF_OBJECT_ATTRIBUTES, WDF_PDO_EVENT_CALLBACKS,
-    WDF_PNPPOWER_EVENT_CALLBACKS, WDF_POWER_DEVICE_STATE, WDFCHILDLIST, WDFCMRESLIST, WDFDEVICE, WDFIORESREQLIST,
-    WDFOBJECT, call_unsafe_wdf_function_binding,
+    STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES, STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE,
+    STATUS_NOT_SUPPORTED, STATUS_SUCCESS, ULONG, WDF_DEVICE_PNP_CAPABILITIES, WDF_NO_OBJECT_ATTRIBUTES,
+    WDF_OBJECT_ATTRIBUTES, WDF_PDO_EVENT_CALLBACKS, WDF_PNPPOWER_EVENT_CALLBACKS, WDF_POWER_DEVICE_STATE, WDFCHILDLIST,
+    WDFCMRESLIST, WDFDEVICE, WDFIORESREQLIST, WDFOBJECT, call_unsafe_wdf_function_binding,
 };
 
 use crate::bus::WindowsBus;
@@ -158,7 +162,7 @@ unsafe extern "C" fn evt_destroy(device: WDFOBJECT) {
         child.device = core::ptr::null_mut();
         (child.state.created, child.state.started) = (false, false);
     });
-    hvpci_core::backend::Platform::wake(bus);
+    bus.wake();
     handle::dereference(bus.device.cast());
 }
 
@@ -215,7 +219,16 @@ unsafe extern "C" fn evt_prepare_hardware(device: WDFDEVICE, _: WDFCMRESLIST, tr
             events::write(events::ERROR, format_args!("{slot}: the PnP manager moved a BAR"));
             return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
         }
-        with_child(device, |child| child.state.started = true)?;
+        let mut messages = Vec::new();
+        for message in assigned(translated).filter_map(|descriptor| interrupts::decode_message(&descriptor)) {
+            messages.try_reserve(1).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+            messages.push(message);
+        }
+        // What was there before is dropped outside of the lock.
+        with_child(device, |child| {
+            child.state.started = true;
+            core::mem::swap(&mut child.messages, &mut messages);
+        })?;
         driver::function_bound(bus, slot, true);
         Ok(())
     };
@@ -227,7 +240,7 @@ unsafe extern "C" fn evt_release_hardware(device: WDFDEVICE, _: WDFCMRESLIST) ->
         if with_child(device, |child| child.state.started = false).is_ok() {
             driver::function_bound(bus, slot, false);
         }
-        hvpci_core::backend::Platform::wake(bus);
+        bus.wake();
     }
     STATUS_SUCCESS
 }
@@ -239,7 +252,7 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
         if with_child(device, |child| core::mem::take(&mut child.state.kept_mapped))? {
             return Ok(());
         }
-        let powered = power(bus, slot, driver::power_on(bus, slot));
+        let powered = wait_for(bus, slot, driver::power_on(bus, slot)).and_then(|()| connect_messages(device));
         bus.report_ledger(slot);
         powered
     };
@@ -257,27 +270,68 @@ unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, target: WDF_POWER_DEVICE_STA
     }
     // A child that has left is powered down by the host.
     if with_child(device, |_| ()).is_ok() {
-        let _ = power(bus, slot, driver::power_off(bus, slot));
+        disconnect_messages(device);
+        let _ = wait_for(bus, slot, driver::power_off(bus, slot));
         bus.report_ledger(slot);
     }
     STATUS_SUCCESS
 }
 
-/// Runs a power change to its end. A failure is this function's alone.
-fn power(
+/// Runs a request about a function to its end. A failure is this function's alone.
+fn wait_for<T>(
     bus: &WindowsBus,
     slot: Slot,
-    change: impl Future<Output = Result<(), RequestFailure>>,
-) -> Result<(), NTSTATUS> {
+    request: impl Future<Output = Result<T, RequestFailure>>,
+) -> Result<T, NTSTATUS> {
     let block = bus.children.point(slot).ok_or(STATUS_NO_SUCH_DEVICE)?;
     let limit = bus.settings.request_timeout.saturating_mul(POWER_REQUESTS).max(Duration::from_secs(1));
-    match block.block_on(change, nt::now().after(limit)) {
-        Some(Ok(())) => Ok(()),
+    match block.block_on(request, nt::now().after(limit)) {
+        Some(Ok(value)) => Ok(value),
         Some(Err(failure)) => {
-            events::write(events::ERROR, format_args!("{slot}: power change: {failure}"));
+            events::write(events::ERROR, format_args!("{slot}: {failure}"));
             Err(STATUS_DEVICE_NOT_READY)
         }
         None => Err(STATUS_IO_TIMEOUT),
+    }
+}
+
+/// The seam for message interrupts: see [`hvpci_windows::interrupts`] for what it assumes. Nothing happens for a function to
+/// which the PnP manager assigned none, which is every function for now: its requirements ask for none.
+fn connect_messages(device: WDFDEVICE) -> Result<(), NTSTATUS> {
+    let (bus, slot) = place(device)?;
+    let messages = with_child(device, |child| core::mem::take(&mut child.messages))?;
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let mut room = Ok(());
+    let count = u16::try_from(messages.len()).unwrap_or(u16::MAX);
+    bus.with_bus(&mut |bus, _| room = bus.reserve_interrupts(count));
+    let create = |request| match wait_for(bus, slot, driver::request(bus, Request::CreateInterrupt(request)))? {
+        Reply::Interrupt { entry, .. } => Ok(entry),
+        _ => Err(STATUS_DEVICE_NOT_READY),
+    };
+    let mut connected = Connected::new();
+    let result = match room {
+        Ok(()) => interrupts::connect(slot, &messages, create, &mut Unprogrammed, &mut connected).map_err(|error| {
+            events::write(events::ERROR, format_args!("{slot}: message interrupts: {error:?}"));
+            STATUS_NOT_SUPPORTED
+        }),
+        Err(_) => Err(STATUS_INSUFFICIENT_RESOURCES),
+    };
+    with_child(device, |child| (child.messages, child.connected) = (messages, connected))?;
+    if result.is_err() {
+        disconnect_messages(device);
+        let _ = wait_for(bus, slot, driver::power_off(bus, slot));
+    }
+    result
+}
+
+/// Deletes what the host created for a function's messages.
+fn disconnect_messages(device: WDFDEVICE) {
+    let Ok((bus, slot)) = place(device) else { return };
+    while let Ok(Some(entry)) = with_child(device, |child| child.connected.pop()) {
+        // The host is not waited for.
+        let _ = driver::submit(bus, Request::DeleteInterrupt { slot, entry });
     }
 }
 
@@ -285,7 +339,7 @@ fn power(
 unsafe extern "C" fn evt_eject(device: WDFDEVICE) -> NTSTATUS {
     let _ = with_child(device, |child| child.state.ejected = true);
     if let Ok((bus, _)) = place(device) {
-        hvpci_core::backend::Platform::wake(bus);
+        bus.wake();
     }
     STATUS_SUCCESS
 }
