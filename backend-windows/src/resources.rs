@@ -79,7 +79,7 @@ pub fn encode_io(need: &MemoryNeed) -> Option<[u8; IO_BYTES]> {
         0 => return None,
         size if size <= u64::from(u32::MAX) && need.align <= u64::from(u32::MAX) => (TYPE_MEMORY, 0, 0),
         size => {
-            let fits = |shift: u32| (size >> shift) <= u64::from(u32::MAX) && (size & ((1 << shift) - 1)) == 0;
+            let fits = |shift: u32| (size >> shift) <= u64::from(u32::MAX) && size.trailing_zeros() >= shift;
             let (flag, shift) = [(LARGE_40, 8), (LARGE_48, 16), (LARGE_64, 32)].into_iter().find(|(_, s)| fits(*s))?;
             (TYPE_MEMORY_LARGE, flag, shift)
         }
