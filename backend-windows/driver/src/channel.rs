@@ -233,7 +233,7 @@ unsafe extern "C" fn evt_packet(
         #[cfg(feature = "seed-panic")]
         assert!(length == u32::MAX, "seeded");
         #[cfg(feature = "seed-overrun")]
-        core::ptr::write_volatile(core::ptr::from_ref(bus).add(1).cast_mut().cast::<u8>().add(0x1000), 1);
+        core::ptr::write_volatile(core::ptr::from_ref(bus).add(1).cast_mut().cast::<u8>().add(16), 1);
         #[cfg(feature = "seed-irql")]
         bus.flush();
         bus.receiver.deliver(bus, PacketKind::InBand, 0, buffer.cast(), length);
