@@ -1,0 +1,447 @@
+//! One bus: the platform that the core's driver runs on.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+
+use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, SendError, Waiter};
+use hvpci_core::bus::{Bus, BusStatus, FunctionInfo, InterruptHandle, NewBusError, Report, Transmit};
+use hvpci_core::config::{ConfigOptions, ConfigReport, ConfigSpace};
+use hvpci_core::decode::GuestStyle;
+use hvpci_core::placement::{Window, WindowNeed};
+use hvpci_core::wire::MsiEntry;
+use hvpci_core::{InstanceId, Slot, Time, driver};
+use hvpci_windows::ranges::Ranges;
+use hvpci_windows::settings::Settings;
+use wdk_sys::{
+    NTSTATUS, STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE, WDFDEVICE, WDFTIMER, WDFWORKITEM,
+};
+
+use crate::channel::{self, Channel, Receiver};
+use crate::children::{Children, Unpublish};
+use crate::events;
+use crate::executor::{BlockPoint, Task};
+use crate::memory::{self, Reservation};
+use crate::sys::lock::SpinLock;
+use crate::sys::mmio::{MappedWindow, WindowPort};
+use crate::sys::work::{Timer, WorkItem};
+use crate::sys::{handle, nt};
+
+/// How long a callback waits for the bus at most, beyond every deadline of the engine: something hangs then.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// The engine half and the channel it sends on.
+struct Engine {
+    bus: Bus,
+    channel: Option<Box<Channel>>,
+}
+
+/// The config half and its window.
+struct Config {
+    space: ConfigSpace,
+    window: WindowPort,
+    base: u64,
+}
+
+/// The sending side while there is no channel.
+struct NoChannel;
+
+impl PacketPort for NoChannel {
+    fn send(&mut self, _: &Transmit, _: &[u8]) -> Result<(), SendError> {
+        Err(SendError::Closed)
+    }
+}
+
+/// One vPCI bus. It lives in the context of its device and is dropped with it.
+pub struct WindowsBus {
+    /// The bus device.
+    pub device: WDFDEVICE,
+    /// What was set when the device was added.
+    pub settings: Settings,
+    /// The functions as child devices.
+    pub children: Children,
+    /// The buffer for packets of the host.
+    pub receiver: Receiver,
+    /// The memory ranges the PnP manager gave.
+    pub ranges: SpinLock<Ranges>,
+    instance: InstanceId,
+    engine: SpinLock<Engine>,
+    config: SpinLock<Config>,
+    pump: Task,
+    publisher: Task,
+    /// Where a PnP callback of the bus device waits for the bus.
+    lifecycle: BlockPoint,
+    closing: AtomicBool,
+    _reserve: Reservation,
+}
+
+// SAFETY: the device handle may be used on any processor; everything else synchronises itself.
+unsafe impl Send for WindowsBus {}
+// SAFETY: as above.
+unsafe impl Sync for WindowsBus {}
+
+impl WindowsBus {
+    /// Makes the bus of a device. PASSIVE_LEVEL.
+    pub fn new(device: WDFDEVICE, instance: InstanceId, settings: Settings) -> Result<Box<WindowsBus>, NTSTATUS> {
+        const NO_MEMORY: NTSTATUS = STATUS_INSUFFICIENT_RESOURCES;
+        let bus = Bus::new(instance, settings.bus_options()).map_err(|error| match error {
+            NewBusError::OutOfMemory(_) => NO_MEMORY,
+            _ => STATUS_DEVICE_CONFIGURATION_ERROR,
+        })?;
+        let options = ConfigOptions {
+            policy: settings.policy,
+            style: GuestStyle::Messages,
+            capacity: settings.max_functions,
+            ..ConfigOptions::default()
+        };
+        let space = ConfigSpace::new(options).map_err(|_| NO_MEMORY)?;
+        let mut this = memory::try_box(WindowsBus {
+            device,
+            settings,
+            children: Children::new(device, settings.max_functions)?,
+            receiver: Receiver::new(device)?,
+            ranges: SpinLock::new(device, Ranges::default())?,
+            instance,
+            engine: SpinLock::new(device, Engine { bus, channel: None })?,
+            config: SpinLock::new(device, Config { space, window: WindowPort::default(), base: 0 })?,
+            pump: Task::new(),
+            publisher: Task::new(),
+            lifecycle: BlockPoint::new(),
+            closing: AtomicBool::new(false),
+            _reserve: Reservation::new(2).ok_or(NO_MEMORY)?,
+        })
+        .ok_or(NO_MEMORY)?;
+        this.lifecycle.initialise();
+        this.children.initialise();
+        // The bus does not move any more: its work items and timers find their tasks by address.
+        for task in [&raw mut this.pump, &raw mut this.publisher] {
+            let owner = task.cast_const().cast::<c_void>();
+            let (work, timer) = (WorkItem::new(device, owner, evt_work), Timer::new(device, owner, evt_timer));
+            // SAFETY: a field of `this`, which nobody else has yet.
+            unsafe { (*task).equip(work, timer, &raw const this.lifecycle)? };
+        }
+        Ok(this)
+    }
+
+    /// Where the bus stands.
+    pub fn status(&self) -> BusStatus {
+        self.engine.with(|engine| engine.bus.status())
+    }
+
+    /// Whether the channel is being closed by this driver.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Puts a new channel in place.
+    pub fn install_channel(&self, channel: Box<Channel>) {
+        self.engine.with(|engine| engine.channel = Some(channel));
+    }
+
+    /// Takes the channel out, which is closed.
+    pub fn remove_channel(&self) -> Option<Box<Channel>> {
+        self.engine.with(|engine| engine.channel.take())
+    }
+
+    /// Brings the bus up, or up again after a suspend, and waits until it is. PASSIVE_LEVEL.
+    pub fn bring_up(&self) -> Result<(), NTSTATUS> {
+        let resumes = self.status() == BusStatus::Suspended;
+        driver::start(self);
+        self.start_tasks()?;
+        let done = |status: BusStatus| match status {
+            BusStatus::Running => Some(Ok(())),
+            BusStatus::Gone => Some(Err(STATUS_NO_SUCH_DEVICE)),
+            BusStatus::Failed(error) => {
+                events::write(events::ERROR, format_args!("{}: the bus failed: {error}", self.instance));
+                Some(Err(STATUS_DEVICE_NOT_READY))
+            }
+            _ => None,
+        };
+        self.wait_for(done).unwrap_or(Err(STATUS_IO_TIMEOUT))?;
+        if resumes {
+            self.children.restore_bars(self);
+        }
+        Ok(())
+    }
+
+    /// Brings the bus down while its functions are kept, and waits until it is. PASSIVE_LEVEL.
+    pub fn suspend(&self) {
+        self.children.forget_kept_maps();
+        driver::suspend(self);
+        self.wait_for(|status| is_down(status).then_some(()));
+    }
+
+    /// Brings the bus down, gives everything back, and waits until that is done. PASSIVE_LEVEL.
+    pub fn bring_down(&self) {
+        driver::stop(self);
+        // Once more for a bus that was suspended: its tasks are alive and see the new goal.
+        if self.start_tasks().is_ok() {
+            self.wait_for(|status| {
+                let over = is_down(status) && status != BusStatus::Suspended;
+                (over && !self.pump.is_alive() && !self.publisher.is_alive()).then_some(())
+            });
+        }
+        self.flush();
+    }
+
+    /// Waits until no work item of the bus runs and none is due. PASSIVE_LEVEL.
+    pub fn flush(&self) {
+        self.pump.flush();
+        self.publisher.flush();
+    }
+
+    /// Runs the core's two futures, where they do not run.
+    fn start_tasks(&self) -> Result<(), NTSTATUS> {
+        // SAFETY: the tasks end before the bus is dropped: `bring_down` waits for them, and `Drop` does not run before.
+        let platform: &'static WindowsBus = unsafe { &*core::ptr::from_ref(self) };
+        if !self.pump.is_alive() {
+            let pump = memory::try_box(driver::pump(platform)).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+            self.pump.start(Box::into_pin(pump));
+        }
+        if !self.publisher.is_alive() {
+            let publisher = memory::try_box(driver::publisher(platform)).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+            self.publisher.start(Box::into_pin(publisher));
+        }
+        Ok(())
+    }
+
+    /// Waits until `test` finds what it looks for. `None` after [`LIMIT`].
+    fn wait_for<T>(&self, test: impl Fn(BusStatus) -> Option<T>) -> Option<T> {
+        let limit = nt::now().after(LIMIT);
+        let found = async {
+            loop {
+                if let Some(found) = test(self.status()) {
+                    return found;
+                }
+                // Woken by everything that happens to the bus; once a second all the same: a wait without end is a hang without a trace.
+                self.lifecycle.point.wait(Some(nt::now().after(Duration::from_secs(1)))).await;
+            }
+        };
+        self.lifecycle.block_on(found, limit)
+    }
+
+    fn report_line(&self, level: u8, text: core::fmt::Arguments<'_>) {
+        events::write(level, format_args!("{}: {text}", self.instance));
+    }
+
+    /// Says what a function has cost so far.
+    pub fn report_ledger(&self, slot: Slot) {
+        let bus = u64::from(self.instance.first_dword());
+        events::ledger(bus, u64::from(slot.to_wire()), &driver::ledger(self, slot));
+    }
+}
+
+/// Nothing is under way and nothing is open.
+fn is_down(status: BusStatus) -> bool {
+    matches!(status, BusStatus::Stopped | BusStatus::Suspended | BusStatus::Failed(_) | BusStatus::Gone)
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What was done already, as a future.
+fn ready<'a, T: Send + 'a>(value: T) -> Boxed<'a, T> {
+    memory::future(core::future::ready(value))
+}
+
+/// Written out, without `async_trait`, because its boxes cannot fail: these come from [`memory::future`]. The work items
+/// that poll them run at PASSIVE_LEVEL, where the operations may block.
+impl Platform for WindowsBus {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn now(&self) -> Time {
+        nt::now()
+    }
+
+    fn with_bus(&self, f: &mut dyn FnMut(&mut Bus, &mut dyn PacketPort)) {
+        self.engine.with(|engine| match &mut engine.channel {
+            Some(channel) => f(&mut engine.bus, &mut **channel),
+            None => f(&mut engine.bus, &mut NoChannel),
+        });
+    }
+
+    fn with_config(&self, f: &mut dyn FnMut(&mut ConfigSpace, &mut dyn ConfigPort)) {
+        self.config.with(|config| f(&mut config.space, &mut config.window));
+    }
+
+    fn wake(&self) {
+        for task in [&self.pump, &self.publisher] {
+            task.point.signal();
+            task.poll_soon();
+        }
+        self.lifecycle.wake();
+        self.children.wake();
+    }
+
+    fn wait<'a, 'b>(&'a self, waiter: Waiter, deadline: Option<Time>) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        match waiter {
+            Waiter::Pump => {
+                // What the pump has just worked out may concern the publisher and whoever waits for a status. With threads
+                // they may have looked before it did.
+                self.publisher.point.signal();
+                self.publisher.poll_soon();
+                self.lifecycle.wake();
+                memory::future(self.pump.point.wait(deadline))
+            }
+            Waiter::Publisher => memory::future(self.publisher.point.wait(deadline)),
+            Waiter::Function(slot) => match self.children.point(slot) {
+                Some(block) => memory::future(block.point.wait(deadline)),
+                None => ready(()),
+            },
+        }
+    }
+
+    fn open_channel<'a, 'b>(&'a self) -> Boxed<'b, Result<(), PlatformError>>
+    where
+        'a: 'b,
+    {
+        let handle = self.engine.with(|engine| {
+            let channel = engine.channel.as_mut()?;
+            // Packets may come and go before VmbChannelEnable returns.
+            channel.set_open(true);
+            Some(channel.handle())
+        });
+        self.closing.store(false, Ordering::Release);
+        let opened = handle.is_some_and(|handle| channel::enable(handle).is_ok());
+        if !opened {
+            self.engine.with(|engine| engine.channel.iter_mut().for_each(|channel| channel.set_open(false)));
+        }
+        ready(if opened { Ok(()) } else { Err(PlatformError::ChannelOpen) })
+    }
+
+    fn close_channel<'a, 'b>(&'a self) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        let handle = self.engine.with(|engine| {
+            let channel = engine.channel.as_mut().filter(|channel| channel.is_open())?;
+            channel.set_open(false);
+            Some(channel.handle())
+        });
+        if let Some(handle) = handle {
+            self.closing.store(true, Ordering::Release);
+            channel::disable(handle);
+        }
+        ready(())
+    }
+
+    fn reserve_config_window<'a, 'b>(&'a self) -> Boxed<'b, Result<u64, PlatformError>>
+    where
+        'a: 'b,
+    {
+        ready(self.map_config_window())
+    }
+
+    fn release_config_window<'a, 'b>(&'a self) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        let (window, base) = self.config.with(|config| (config.window.0.take(), core::mem::take(&mut config.base)));
+        if let Some(window) = window {
+            window.unmap();
+            self.ranges.with(|ranges| ranges.give_back(base));
+        }
+        ready(())
+    }
+
+    fn reserve_window<'a, 'b>(&'a self, need: WindowNeed) -> Boxed<'b, Result<Window, PlatformError>>
+    where
+        'a: 'b,
+    {
+        let window = self.ranges.with(|ranges| ranges.take_window(need));
+        if window.is_none() {
+            let given = self.ranges.with(|ranges| ranges.given_bytes(need.aperture));
+            let (size, place) = (need.size, need.aperture);
+            self.report_line(
+                events::ERROR,
+                format_args!(
+                    "{size:#x} bytes of {place} needed, {given:#x} given: see HighMmioMegabytes, LowMmioMegabytes"
+                ),
+            );
+        }
+        ready(window.ok_or(PlatformError::NoMmioSpace))
+    }
+
+    fn release_window<'a, 'b>(&'a self, window: Window) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        self.ranges.with(|ranges| ranges.give_back(window.base));
+        ready(())
+    }
+
+    fn publish<'a, 'b, 'c>(&'a self, function: &'b FunctionInfo) -> Boxed<'c, Result<(), PlatformError>>
+    where
+        'a: 'c,
+        'b: 'c,
+    {
+        ready(self.children.publish(self.device, function))
+    }
+
+    fn unpublish<'a, 'b>(&'a self, slot: Slot, reason: RemovalReason) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        self.report_ledger(slot);
+        memory::future(Unpublish::new(self, &self.publisher.point, slot, reason))
+    }
+
+    fn interrupt_recreated(&self, _: InterruptHandle, slot: Slot, entry: MsiEntry) {
+        // The seam of hvpci_windows::interrupts: nobody has found out who writes a message table on Windows.
+        self.report_line(events::WARNING, format_args!("{slot}: an interrupt moved to data {:#x}", entry.data));
+    }
+
+    fn report(&self, report: &Report) {
+        let level = match report {
+            Report::Failed(_) | Report::FunctionFailed { .. } => events::ERROR,
+            Report::Negotiated(_) | Report::FunctionFound(_) | Report::FunctionGone(_) => events::INFORMATION,
+            _ => events::WARNING,
+        };
+        self.report_line(level, format_args!("{report:?}"));
+    }
+
+    fn config_report(&self, report: &ConfigReport) {
+        self.report_line(events::WARNING, format_args!("{report:?}"));
+    }
+}
+
+impl WindowsBus {
+    fn map_config_window(&self) -> Result<u64, PlatformError> {
+        let base = self.ranges.with(Ranges::take_config_window).ok_or(PlatformError::NoMmioSpace)?;
+        let Some(window) = MappedWindow::map(base) else {
+            self.ranges.with(|ranges| ranges.give_back(base));
+            return Err(PlatformError::OutOfMemory);
+        };
+        self.config.with(|config| (config.window.0, config.base) = (Some(window), base));
+        Ok(base)
+    }
+}
+
+/// Polls the task that the work item belongs to.
+unsafe extern "C" fn evt_work(item: WDFWORKITEM) {
+    // SAFETY: the context names a task of a bus, which waits for its work items before it goes.
+    let task = unsafe { handle::context(item.cast()).owner.cast::<Task>().as_ref() };
+    task.into_iter().for_each(Task::run);
+}
+
+/// The deadline of a task's wait has come.
+unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
+    // SAFETY: as above; the timer is stopped before the bus goes.
+    let task = unsafe { handle::context(timer.cast()).owner.cast::<Task>().as_ref() };
+    task.into_iter().for_each(Task::poll_soon);
+}
+
+/// Room for `count` values; `None` without memory.
+pub fn reserved<T>(count: usize) -> Option<Vec<T>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).ok()?;
+    Some(values)
+}

@@ -1,0 +1,295 @@
+//! The functions of a bus as child devices.
+
+use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU16, Ordering};
+use core::task::{Context, Poll};
+use core::time::Duration;
+
+use hvpci_core::backend::{Platform, PlatformError, RemovalReason};
+use hvpci_core::bus::FunctionInfo;
+use hvpci_core::{Slot, Time};
+use hvpci_windows::interrupts::{Connected, Message};
+use hvpci_windows::state::{ChildState, Leave, Leaving};
+use wdk_sys::{
+    NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER, WDFDEVICE,
+    call_unsafe_wdf_function_binding,
+};
+
+use crate::bus::{WindowsBus, reserved};
+use crate::executor::{BlockPoint, Wait, WaitPoint};
+use crate::memory::Reservation;
+use crate::sys::lock::SpinLock;
+use crate::sys::{handle, nt};
+
+/// What tells one child from another: KMDF compares it byte by byte.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ChildId {
+    /// KMDF's header.
+    pub header: WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER,
+    /// The slot as it stands in messages.
+    pub slot: u32,
+    /// Vendor and device.
+    pub model: u32,
+    /// The serial number.
+    pub serial: u32,
+}
+
+impl ChildId {
+    /// Bytes.
+    pub const SIZE: u32 = size_of::<ChildId>() as u32;
+
+    fn of(function: &FunctionInfo) -> ChildId {
+        let description = &function.description;
+        ChildId {
+            header: WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER { IdentificationDescriptionSize: ChildId::SIZE },
+            slot: description.slot.to_wire(),
+            model: u32::from(description.device) << 16 | u32::from(description.vendor),
+            serial: description.serial,
+        }
+    }
+}
+
+/// One child.
+pub struct Child {
+    /// What it is.
+    pub function: FunctionInfo,
+    /// Where it stands.
+    pub state: ChildState,
+    /// Its device object, while there is one.
+    pub device: WDFDEVICE,
+    /// The messages that the PnP manager assigned.
+    pub messages: Vec<Message>,
+    /// What the host created for them.
+    pub connected: Connected,
+}
+
+// SAFETY: the handle may be used on any processor.
+unsafe impl Send for Child {}
+
+/// When to try again what failed for want of memory.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// No function waits at this point.
+const NOBODY: u16 = u16::MAX;
+
+struct Point {
+    slot: AtomicU16,
+    block: BlockPoint,
+}
+
+/// All children of a bus.
+pub struct Children {
+    table: SpinLock<Vec<Child>>,
+    /// Where a child's power callbacks wait; as many as there can be children.
+    points: Vec<Point>,
+    /// For the futures those callbacks wait with.
+    _reserves: Vec<Reservation>,
+    capacity: usize,
+}
+
+impl Children {
+    /// Room for `capacity` children.
+    pub fn new(device: WDFDEVICE, capacity: u16) -> Result<Children, NTSTATUS> {
+        let capacity = usize::from(capacity);
+        let make = || {
+            let table = reserved(capacity)?;
+            let mut points = reserved(capacity)?;
+            points.extend((0..capacity).map(|_| Point { slot: AtomicU16::new(NOBODY), block: BlockPoint::new() }));
+            let mut reserves = reserved(capacity)?;
+            for _ in 0..capacity {
+                reserves.push(Reservation::new(1)?);
+            }
+            Some((table, points, reserves))
+        };
+        let (table, points, reserves) = make().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        Ok(Children { table: SpinLock::new(device, table)?, points, _reserves: reserves, capacity })
+    }
+
+    /// Makes the events usable, where they stay.
+    pub fn initialise(&self) {
+        self.points.iter().for_each(|point| point.block.initialise());
+    }
+
+    /// Wakes every callback that waits. At most DISPATCH_LEVEL.
+    pub fn wake(&self) {
+        let waiting = self.points.iter().filter(|point| point.slot.load(Ordering::Acquire) != NOBODY);
+        waiting.for_each(|point| point.block.wake());
+    }
+
+    /// Where the callbacks of a function wait.
+    pub fn point(&self, slot: Slot) -> Option<&BlockPoint> {
+        let number = number(slot);
+        self.points.iter().find(|point| point.slot.load(Ordering::Acquire) == number).map(|point| &point.block)
+    }
+
+    /// Runs `f` on a child, under the lock. At most DISPATCH_LEVEL.
+    pub fn with<R>(&self, slot: Slot, f: impl FnOnce(&mut Child) -> R) -> Option<R> {
+        self.table.with(|table| table.iter_mut().find(|child| child.function.description.slot == slot).map(f))
+    }
+
+    /// The host forgets what is mapped when the bus goes down.
+    pub fn forget_kept_maps(&self) {
+        self.table.with(|table| table.iter_mut().for_each(|child| child.state.kept_mapped = false));
+    }
+
+    /// Reports a function to the PnP manager. PASSIVE_LEVEL.
+    pub fn publish(&self, bus: WDFDEVICE, function: &FunctionInfo) -> Result<(), PlatformError> {
+        let slot = function.description.slot;
+        let state = ChildState { reported: true, ..ChildState::default() };
+        let mut child = Some(Child {
+            function: *function,
+            state,
+            device: core::ptr::null_mut(),
+            messages: Vec::new(),
+            connected: Connected::new(),
+        });
+        let taken = self.table.with(|table| {
+            let known = table.iter().any(|child| child.function.description.slot == slot);
+            if known || table.len() >= self.capacity {
+                return false;
+            }
+            table.extend(child.take());
+            true
+        });
+        if !taken {
+            return Err(PlatformError::Refused);
+        }
+        let free = self.points.iter().find(|point| {
+            point.slot.compare_exchange(NOBODY, number(slot), Ordering::AcqRel, Ordering::Acquire).is_ok()
+        });
+        let mut id = ChildId::of(function);
+        // SAFETY: the default child list of a live bus device, and a description of the size it was configured with.
+        let reported = free.is_some()
+            && unsafe {
+                let list = call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, bus);
+                call_unsafe_wdf_function_binding!(
+                    WdfChildListAddOrUpdateChildDescriptionAsPresent,
+                    list,
+                    &mut id.header,
+                    core::ptr::null_mut()
+                )
+            } >= 0;
+        if !reported {
+            self.remove(slot);
+            return Err(PlatformError::OutOfMemory);
+        }
+        Ok(())
+    }
+
+    /// Tells the config half once more where the BARs lie: it forgot them when the bus was suspended, and the engine has
+    /// told the host the same addresses again on the way up.
+    pub fn restore_bars(&self, bus: &WindowsBus) {
+        let mut index = 0;
+        while let Some(function) = self.table.with(|table| table.get(index).map(|child| child.function)) {
+            let slot = function.description.slot;
+            bus.with_config(&mut |config, _| config.bars_assigned(slot, &function.bars));
+            index = index.saturating_add(1);
+        }
+    }
+
+    /// Takes a function off the list of children. At most DISPATCH_LEVEL. False without memory.
+    fn report_missing(&self, bus: WDFDEVICE, slot: Slot) -> bool {
+        let leave = |child: &mut Child| {
+            // Whoever still holds the bus interface reads all ones from here on.
+            child.state.reported = false;
+            ChildId::of(&child.function)
+        };
+        let Some(mut id) = self.with(slot, leave) else { return true };
+        // SAFETY: as in `publish`. A description that is not on the list is an error that changes nothing.
+        unsafe {
+            let list = call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, bus);
+            call_unsafe_wdf_function_binding!(WdfChildListUpdateChildDescriptionAsMissing, list, &mut id.header)
+                != STATUS_INSUFFICIENT_RESOURCES
+        }
+    }
+
+    /// Asks the PnP manager to eject a child. At most DISPATCH_LEVEL.
+    fn request_eject(&self, slot: Slot) {
+        let device = self.with(slot, |child| {
+            let device = child.device;
+            if !device.is_null() {
+                handle::reference(device.cast());
+            }
+            device
+        });
+        if let Some(device) = device.filter(|device| !device.is_null()) {
+            // SAFETY: WdfPdoRequestEject on a PDO that is kept alive by the reference.
+            unsafe { call_unsafe_wdf_function_binding!(WdfPdoRequestEject, device) };
+            handle::dereference(device.cast());
+        }
+    }
+
+    fn remove(&self, slot: Slot) {
+        self.table.with(|table| table.retain(|child| child.function.description.slot != slot));
+        let points = self.points.iter().filter(|point| point.slot.load(Ordering::Acquire) == number(slot));
+        points.for_each(|point| point.slot.store(NOBODY, Ordering::Release));
+    }
+}
+
+fn number(slot: Slot) -> u16 {
+    u16::try_from(slot.to_wire()).unwrap_or(0)
+}
+
+/// Takes a child away: by eject where the host asks for it back, by reporting it missing otherwise. Polled by the publisher.
+pub struct Unpublish<'a> {
+    bus: &'a WindowsBus,
+    wait: Wait<'a>,
+    point: &'a WaitPoint,
+    slot: Slot,
+    graceful: bool,
+    leaving: Leaving,
+    /// When a driver that does not let go has had long enough.
+    overdue: Time,
+}
+
+impl<'a> Unpublish<'a> {
+    /// Begins to take the child away, waiting at the publisher's point.
+    pub fn new(bus: &'a WindowsBus, point: &'a WaitPoint, slot: Slot, reason: RemovalReason) -> Unpublish<'a> {
+        let overdue = nt::now().after(bus.settings.request_timeout);
+        let graceful = reason == RemovalReason::Eject;
+        Unpublish { bus, wait: point.wait(None), point, slot, graceful, leaving: Leaving::default(), overdue }
+    }
+}
+
+impl Future for Unpublish<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let children = &this.bus.children;
+        loop {
+            let Some(state) = children.with(this.slot, |child| child.state) else { return Poll::Ready(()) };
+            let late = nt::now() >= this.overdue;
+            match state.leave(this.leaving, this.graceful, late) {
+                Leave::RequestEject => {
+                    this.leaving.eject_requested = true;
+                    children.request_eject(this.slot);
+                }
+                Leave::ReportMissing => {
+                    this.leaving.missing = children.report_missing(this.bus.device, this.slot);
+                    // From here on the driver has as long again to take note of it.
+                    this.overdue = nt::now().after(this.bus.settings.request_timeout);
+                    if !this.leaving.missing {
+                        this.wait = this.point.wait(Some(nt::now().after(RETRY)));
+                        if Pin::new(&mut this.wait).poll(context).is_pending() {
+                            return Poll::Pending;
+                        }
+                    }
+                }
+                Leave::Done => {
+                    children.remove(this.slot);
+                    return Poll::Ready(());
+                }
+                Leave::Wait => {
+                    this.wait = this.point.wait(Some(this.overdue));
+                    if Pin::new(&mut this.wait).poll(context).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The two pages of the config window.
+
+use core::arch::asm;
+use core::sync::atomic::{Ordering, fence};
+
+use hvpci_core::backend::{ConfigPort, Width};
+use hvpci_core::{Slot, Time};
+use hvpci_windows::ranges::CONFIG_WINDOW;
+use wdk_sys::{LARGE_INTEGER, PAGE_NOCACHE, PAGE_READWRITE, ntddk};
+
+use super::nt;
+
+const CONFIG_PAGE: usize = 0x1000;
+
+/// The config window, mapped uncached.
+pub struct MappedWindow(*mut u8);
+
+// SAFETY: device memory; accesses are made under the config lock.
+unsafe impl Send for MappedWindow {}
+
+impl MappedWindow {
+    /// Maps the window at `base`. PASSIVE_LEVEL. `None` without memory for the mapping.
+    pub fn map(base: u64) -> Option<MappedWindow> {
+        let address = LARGE_INTEGER { QuadPart: i64::try_from(base).ok()? };
+        // SAFETY: MmMapIoSpaceEx on a range of the device's translated resources, which nothing else uses.
+        let mapped = unsafe { nt::MmMapIoSpaceEx(address, CONFIG_WINDOW as usize, PAGE_READWRITE | PAGE_NOCACHE) };
+        (!mapped.is_null()).then_some(MappedWindow(mapped.cast()))
+    }
+
+    /// Unmaps it. At most DISPATCH_LEVEL.
+    pub fn unmap(self) {
+        // SAFETY: MmUnmapIoSpace with what MmMapIoSpaceEx gave and the same size.
+        unsafe { ntddk::MmUnmapIoSpace(self.0.cast(), CONFIG_WINDOW) }
+    }
+
+    /// The address of `offset` in the selected function's config page.
+    fn config(&self, offset: u16) -> *mut u8 {
+        // In the window: a config offset is below 4096 and naturally aligned.
+        self.0.wrapping_add(CONFIG_PAGE + usize::from(offset & 0xFFF))
+    }
+}
+
+/// The port, while a window is mapped and while there is none.
+#[derive(Default)]
+pub struct WindowPort(pub Option<MappedWindow>);
+
+impl ConfigPort for WindowPort {
+    fn select(&mut self, slot: Slot) {
+        if let Some(window) = &self.0 {
+            // SAFETY: in the mapped window.
+            unsafe { store(window.0, Width::Dword, slot.to_wire()) };
+        }
+    }
+
+    fn read(&mut self, offset: u16, width: Width) -> u32 {
+        match &self.0 {
+            // SAFETY: in the mapped window.
+            Some(window) => unsafe { load(window.config(offset), width) },
+            None => width.all_ones(),
+        }
+    }
+
+    fn write(&mut self, offset: u16, width: Width, value: u32) {
+        if let Some(window) = &self.0 {
+            // SAFETY: in the mapped window.
+            unsafe { store(window.config(offset), width, value) };
+        }
+    }
+
+    fn now(&mut self) -> Option<Time> {
+        Some(nt::now())
+    }
+}
+
+/// One load of exactly this width: the host decodes the instruction, so it is written out, `mov al/ax/eax, [rcx]`.
+///
+/// # Safety
+///
+/// `address` lies in a mapped window.
+unsafe fn load(address: *mut u8, width: Width) -> u32 {
+    let value: u32;
+    // SAFETY: the caller's; the instruction reads `width` bytes at `address` and nothing else.
+    unsafe {
+        match width {
+            Width::Byte => {
+                asm!("mov al, byte ptr [rcx]", in("rcx") address, inout("eax") 0u32 => value, options(nostack))
+            }
+            Width::Word => {
+                asm!("mov ax, word ptr [rcx]", in("rcx") address, inout("eax") 0u32 => value, options(nostack))
+            }
+            Width::Dword => asm!("mov eax, dword ptr [rcx]", in("rcx") address, out("eax") value, options(nostack)),
+        }
+    }
+    fence(Ordering::SeqCst);
+    value
+}
+
+/// One store of exactly this width: `mov [rcx], al/ax/eax`.
+///
+/// # Safety
+///
+/// `address` lies in a mapped window.
+unsafe fn store(address: *mut u8, width: Width, value: u32) {
+    // SAFETY: the caller's; the instruction writes `width` bytes at `address` and nothing else.
+    unsafe {
+        match width {
+            Width::Byte => asm!("mov byte ptr [rcx], al", in("rcx") address, in("eax") value, options(nostack)),
+            Width::Word => asm!("mov word ptr [rcx], ax", in("rcx") address, in("eax") value, options(nostack)),
+            Width::Dword => asm!("mov dword ptr [rcx], eax", in("rcx") address, in("eax") value, options(nostack)),
+        }
+    }
+    fence(Ordering::SeqCst);
+}

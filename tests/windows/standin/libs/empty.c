@@ -1,0 +1,1 @@
+int hvpci_no_buffer_overflow_handler;

@@ -1,0 +1,30 @@
+//! Constants.
+
+use crate::types::*;
+use crate::wdf::PWDF_OBJECT_ATTRIBUTES;
+
+pub const WDF_NO_OBJECT_ATTRIBUTES: PWDF_OBJECT_ATTRIBUTES = core::ptr::null_mut();
+pub const WDF_NO_HANDLE: PVOID = core::ptr::null_mut();
+pub const POOL_FLAG_NON_PAGED: POOL_FLAGS = 0x40;
+pub const PASSIVE_LEVEL: u32 = 0;
+pub const APC_LEVEL: u32 = 1;
+pub const DISPATCH_LEVEL: u32 = 2;
+pub const KEY_READ: u32 = 0x20019;
+pub const PAGE_READWRITE: u32 = 4;
+pub const PAGE_NOCACHE: u32 = 0x200;
+pub const FILE_DEVICE_BUS_EXTENDER: u32 = 0x2a;
+pub const IRP_MJ_PNP: u32 = 0x1b;
+pub const IRP_MN_READ_CONFIG: u32 = 0x0f;
+pub const IRP_MN_WRITE_CONFIG: u32 = 0x10;
+pub const PCI_WHICHSPACE_CONFIG: u32 = 0;
+
+pub const STATUS_SUCCESS: NTSTATUS = 0;
+pub const STATUS_TIMEOUT: NTSTATUS = 0x102;
+pub const STATUS_UNSUCCESSFUL: NTSTATUS = 0xC000_0001_u32 as i32;
+pub const STATUS_INVALID_PARAMETER: NTSTATUS = 0xC000_000D_u32 as i32;
+pub const STATUS_NO_SUCH_DEVICE: NTSTATUS = 0xC000_000E_u32 as i32;
+pub const STATUS_INSUFFICIENT_RESOURCES: NTSTATUS = 0xC000_009A_u32 as i32;
+pub const STATUS_DEVICE_NOT_READY: NTSTATUS = 0xC000_00A3_u32 as i32;
+pub const STATUS_IO_TIMEOUT: NTSTATUS = 0xC000_00B5_u32 as i32;
+pub const STATUS_NOT_SUPPORTED: NTSTATUS = 0xC000_00BB_u32 as i32;
+pub const STATUS_DEVICE_CONFIGURATION_ERROR: NTSTATUS = 0xC000_0182_u32 as i32;
