@@ -14,6 +14,8 @@ enum Due {
     Packet(usize, HostPacket),
     Timer(nt::time::Timer),
     Dpc(usize),
+    /// A packet that wanted no answer is in the ring.
+    Sent(usize, usize),
 }
 
 /// Starts the processor. It runs until the process ends.
@@ -25,6 +27,10 @@ pub fn start() {
                 Due::Timer(timer) if timer.dpc != 0 => nt::time::call_dpc(timer.dpc),
                 Due::Timer(timer) => wdf::sync::fire(timer.object),
                 Due::Dpc(dpc) => nt::time::call_dpc(dpc),
+                Due::Sent(channel, packet) => {
+                    complete(packet, status::SUCCESS, 0, 0);
+                    finished(channel);
+                }
             }
             with(|world| {
                 world.kmcl.delivering = 0;
@@ -44,6 +50,13 @@ fn next(world: &mut World) -> Step<Due> {
         world.kmcl.delivering = 1;
         world.nt.sync.set(timer.object);
         return Step::Done(Due::Timer(timer));
+    }
+    if let Some((handle, packet)) = world.kmcl.done.pop_front() {
+        world.kmcl.delivering = 1;
+        if let Some(channel) = world.kmcl.channels.get_mut(&handle) {
+            channel.calls += 1;
+        }
+        return Step::Done(Due::Sent(handle, packet));
     }
     let open: Vec<(usize, hvpci_mock::host::BusId)> =
         world.kmcl.channels.iter().filter(|(_, c)| c.open && c.enabled).map(|(h, c)| (*h, c.bus)).collect();
@@ -101,6 +114,11 @@ fn hand_over(handle: usize, packet: HostPacket) {
     }
     crate::rule!(!block.damaged(), "the driver wrote outside a packet");
     block.retire();
+    finished(handle);
+}
+
+/// A call into the driver on behalf of a channel is over.
+fn finished(handle: usize) {
     with(|world| {
         if let Some(channel) = world.kmcl.channels.get_mut(&handle) {
             channel.calls -= 1;

@@ -25,6 +25,19 @@ pub struct State {
     delivering: u32,
     /// Incoming packets completed so far.
     pub completed: u64,
+    /// Packets that want no answer and are in the ring: channel and packet.
+    done: VecDeque<(usize, usize)>,
+    /// The types of the messages the driver sent, by bus, in order.
+    pub sent: Vec<(BusId, u32)>,
+}
+
+/// A packet on its way into the ring.
+#[derive(Clone, Debug)]
+struct Waiting {
+    handle: usize,
+    data: Vec<u8>,
+    /// Whether it completes when the host has answered it.
+    wants: bool,
 }
 
 /// A channel.
@@ -42,8 +55,8 @@ pub struct Channel {
     states: [usize; 5],
     target: bool,
     maximum: u32,
-    /// What did not fit into the ring: packet, bytes.
-    pending: VecDeque<(usize, Vec<u8>)>,
+    /// What did not fit into the ring.
+    pending: VecDeque<Waiting>,
     /// Calls into the driver's callbacks that run now.
     calls: u32,
 }
@@ -62,6 +75,17 @@ impl State {
     fn handle(&mut self) -> usize {
         self.next += 1;
         0x0FFF_5000_0000 + self.next * 16
+    }
+
+    fn log(&mut self, channel: usize, data: &[u8]) {
+        if let (Some(channel), Some(kind)) = (self.channels.get(&channel), data.first_chunk::<4>()) {
+            self.sent.push((channel.bus, u32::from_le_bytes(*kind)));
+        }
+    }
+
+    /// The types of the messages sent on a bus, without their common base 0x42490000.
+    pub fn sent_on(&self, bus: BusId) -> Vec<u32> {
+        self.sent.iter().filter(|(on, _)| *on == bus).map(|(_, kind)| kind & 0xFFFF).collect()
     }
 
     /// Whether a callback of the driver runs now.

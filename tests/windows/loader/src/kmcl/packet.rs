@@ -4,7 +4,7 @@ use hvpci_mock::host::{PacketKind, SendRefused};
 
 use crate::irql::{self, DISPATCH};
 use crate::kmcl::channel::channel;
-use crate::kmcl::{Packet, State};
+use crate::kmcl::{Packet, State, Waiting};
 use crate::nt::status;
 use crate::world::{World, with};
 use crate::{rule, trace};
@@ -74,7 +74,6 @@ unsafe extern "win64" fn VmbPacketSend(handle: usize, buffer: *const u8, bytes: 
         let sent = packet(&mut world.kmcl, handle, "VmbPacketSend");
         rule!(!sent.sent, "VmbPacketSend of a packet that is under way");
         let wants = flags & WAIT_FOR_COMPLETION != 0;
-        rule!(wants, "VmbPacketSend without WAIT_FOR_COMPLETION: the host would not answer");
         let (at, routine) = (sent.channel, sent.routine);
         rule!(routine != 0, "VmbPacketSend without a completion routine: KMCL would free the packet");
         let channel = channel(&mut world.kmcl, at, "VmbPacketSend");
@@ -85,38 +84,43 @@ unsafe extern "win64" fn VmbPacketSend(handle: usize, buffer: *const u8, bytes: 
         rule!(!too_long, "VmbPacketSend of {bytes} bytes: the maximum was set to {}", channel.maximum);
         packet(&mut world.kmcl, handle, "VmbPacketSend").sent = true;
         trace!("guest -> host: {:02x?} ({bytes} bytes)", &data[..data.len().min(16)]);
-        send(world, at, handle, data);
+        world.kmcl.log(at, &data);
+        send(world, at, Waiting { handle, data, wants });
         world.changed();
         status::SUCCESS
     })
 }
 
-/// Puts a packet into the ring, or into KMCL's own queue while the ring is full.
-fn send(world: &mut World, at: usize, handle: usize, data: Vec<u8>) {
-    let now = world.time();
-    let Some(channel) = world.kmcl.channels.get_mut(&at) else { return };
-    let bus = channel.bus;
-    let waits = !channel.pending.is_empty();
-    let refused = waits
-        || world.host.guest_packet(bus, now, PacketKind::InBand, true, Packet::transaction(handle), &data)
-            == Err(SendRefused::RingFull);
-    if refused && let Some(channel) = world.kmcl.channels.get_mut(&at) {
-        channel.pending.push_back((handle, data));
+/// Puts a packet into the ring, or into KMCL's own queue while the ring is full or others wait.
+fn send(world: &mut World, at: usize, packet: Waiting) {
+    let waits = world.kmcl.channels.get(&at).is_some_and(|channel| !channel.pending.is_empty());
+    let left = if waits { Some(packet) } else { put(world, at, packet) };
+    if let (Some(packet), Some(channel)) = (left, world.kmcl.channels.get_mut(&at)) {
+        channel.pending.push_back(packet);
     }
+}
+
+/// Puts a packet into the ring; gives it back if the ring is full. A packet that wants no answer is done when it is in.
+fn put(world: &mut World, at: usize, packet: Waiting) -> Option<Waiting> {
+    let (now, bus) = (world.time(), world.kmcl.channels.get(&at)?.bus);
+    let id = if packet.wants { Packet::transaction(packet.handle) } else { 0 };
+    let taken = world.host.guest_packet(bus, now, PacketKind::InBand, packet.wants, id, &packet.data);
+    if taken == Err(SendRefused::RingFull) {
+        return Some(packet);
+    }
+    if !packet.wants {
+        world.kmcl.done.push_back((at, packet.handle));
+    }
+    None
 }
 
 /// The host has read packets: what waits for room in the ring may go.
 pub fn drain(world: &mut World, at: usize) {
-    while let Some(channel) = world.kmcl.channels.get_mut(&at)
-        && let Some((handle, data)) = channel.pending.pop_front()
-    {
-        let left = std::mem::take(&mut channel.pending);
-        let before = left.len();
-        send(world, at, handle, data);
-        let Some(channel) = world.kmcl.channels.get_mut(&at) else { return };
-        let stuck = !channel.pending.is_empty();
-        channel.pending.extend(left);
-        if stuck || before == 0 {
+    while let Some(packet) = world.kmcl.channels.get_mut(&at).and_then(|channel| channel.pending.pop_front()) {
+        if let Some(packet) = put(world, at, packet) {
+            if let Some(channel) = world.kmcl.channels.get_mut(&at) {
+                channel.pending.push_front(packet);
+            }
             return;
         }
     }

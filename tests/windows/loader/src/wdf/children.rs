@@ -123,6 +123,14 @@ unsafe extern "win64" fn WdfChildListUpdateChildDescriptionAsMissing(
     })
 }
 
+unsafe extern "win64" fn WdfChildListGetDevice(_globals: usize, list: usize) -> usize {
+    irql::at_most(DISPATCH, "WdfChildListGetDevice");
+    with(|world| {
+        world.wdf.objects.check(list, Kind::ChildList, "WdfChildListGetDevice");
+        world.wdf.lists.get(&list).map_or(0, |list| list.device)
+    })
+}
+
 unsafe extern "win64" fn WdfFdoGetDefaultChildList(_globals: usize, device: usize) -> usize {
     irql::at_most(DISPATCH, "WdfFdoGetDefaultChildList");
     with(|world| {
@@ -133,5 +141,5 @@ unsafe extern "win64" fn WdfFdoGetDefaultChildList(_globals: usize, device: usiz
     })
 }
 
-crate::wdf_exports!(9 => WdfChildListAddOrUpdateChildDescriptionAsPresent,
+crate::wdf_exports!(1 => WdfChildListGetDevice, 9 => WdfChildListAddOrUpdateChildDescriptionAsPresent,
     10 => WdfChildListUpdateChildDescriptionAsMissing, 132 => WdfFdoGetDefaultChildList);
