@@ -138,6 +138,15 @@ impl World {
     }
 }
 
+/// What every waiting thread waits for.
+pub fn waiting() -> String {
+    with(|world| {
+        let next = world.deadlines.keys().next().map(|at| at.saturating_sub(world.now) as f64 / 1e9);
+        let all: Vec<&str> = world.waiting.values().map(String::as_str).collect();
+        format!("{}; next deadline in {next:?} s", all.join("; "))
+    })
+}
+
 /// Waits until `look` finds what it looks for. Waiting threads let the clock run.
 pub fn wait<T>(what: &str, mut look: impl FnMut(&mut World) -> Step<T>) -> T {
     let mut world = lock();

@@ -122,12 +122,14 @@ fn create(bus: BusId, list: usize, index: usize) {
 
 /// The PDOs of a bus.
 pub fn of(fdo: usize) -> Vec<usize> {
-    with(|world| {
-        let mut all: Vec<usize> =
-            world.wdf.devices.iter().filter(|(_, device)| device.init.parent == fdo).map(|(at, _)| *at).collect();
-        all.sort_unstable();
-        all
-    })
+    with(|world| list_of(world, fdo))
+}
+
+fn list_of(world: &World, fdo: usize) -> Vec<usize> {
+    let own = world.wdf.devices.iter().filter(|(_, device)| device.init.parent == fdo).map(|(at, _)| *at);
+    let mut all: Vec<usize> = own.filter(|at| !world.wdf.objects.is_deleted(*at)).collect();
+    all.sort_unstable();
+    all
 }
 
 /// The driver reported a child as missing: its stack is removed by surprise if it was started.
@@ -185,9 +187,7 @@ pub fn take_away(pdo: usize, surprise: bool) {
 pub fn await_children(fdo: usize, count: usize, seconds: u64) -> Vec<usize> {
     let end = with(|world| world.now()) + seconds * 1_000_000_000;
     wait("children", |world| {
-        let mut all: Vec<usize> =
-            world.wdf.devices.iter().filter(|(_, device)| device.init.parent == fdo).map(|(at, _)| *at).collect();
-        all.sort_unstable();
+        let all = list_of(world, fdo);
         let settled = world.pnp.busy.is_empty() && all.len() == count;
         if settled || world.now() >= end { Step::Done(all) } else { Step::Until(end) }
     })

@@ -268,8 +268,9 @@ pub fn query_remove(device: usize) -> Result<(), i32> {
 
 /// Removes a bus: its children first.
 pub fn remove_bus(bus: BusId, surprise: bool) {
-    let Some(device) = with(|world| world.pnp.fdos.get(&bus).copied()) else { return };
     exclusively(bus, || {
+        // Another thread may have been faster.
+        let Some(device) = with(|world| world.pnp.fdos.get(&bus).copied()) else { return };
         for pdo in child::of(device) {
             child::take_away(pdo, surprise);
         }

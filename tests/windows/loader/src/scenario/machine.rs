@@ -134,6 +134,12 @@ pub fn now() -> Time {
 
 /// What must hold when the driver is gone: nothing left allocated, and nothing done that a host does not like.
 pub fn check_the_end() {
+    check_the_guest();
+    check_the_host();
+}
+
+/// The same with a host that lost or spoiled messages: what it thinks of the guest proves nothing.
+pub fn check_the_guest() {
     let idle = nt::work::idle(1_000_000_000);
     expect!(idle, "work is still under way after the driver was unloaded");
     let leaks = with(|world| {
@@ -153,7 +159,6 @@ pub fn check_the_end() {
     if !leaks.is_empty() {
         fail(Verdict::Leak, &leaks.join("; "));
     }
-    check_the_host();
 }
 
 /// What the driver did that the host does not like, and what it still held when it closed a channel.

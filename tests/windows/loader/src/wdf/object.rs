@@ -122,6 +122,11 @@ impl Objects {
         }
     }
 
+    /// Whether an object is deleted, though references may keep it.
+    pub fn is_deleted(&self, handle: usize) -> bool {
+        self.all.get(&handle).is_none_or(|object| object.deleted)
+    }
+
     /// What of this kind still exists.
     pub fn alive(&self, kind: Kind) -> Vec<usize> {
         let mut alive: Vec<usize> =
