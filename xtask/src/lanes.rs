@@ -7,11 +7,13 @@ use std::time::Instant;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use crate::apt;
+use crate::{apt, windows};
 
 /// How a lane ended.
-enum Outcome {
+pub enum Outcome {
+    /// It passed.
     Passed,
+    /// It failed; the text says at what.
     Failed(String),
     /// The machine cannot run it; the text says what is missing.
     NotRun(String),
@@ -48,6 +50,11 @@ pub fn test(sh: &Shell) -> Result<bool> {
         ("figures: the numbers of the README (release)", timed(|| figures(sh))),
         ("bare target: core and mock host without std (x86_64-unknown-none)", timed(|| bare_target(sh))),
     ]))
+}
+
+/// The Windows lane alone.
+pub fn windows(sh: &Shell) -> Result<bool> {
+    Ok(report(&[("windows: hvpci.sys built, checked, signed, and run by the loader", timed(|| windows::lane(sh)))]))
 }
 
 fn portable(sh: &Shell) -> Outcome {

@@ -132,7 +132,7 @@ unsafe extern "win64" fn KeReadStateEvent(at: usize) -> i32 {
 }
 
 /// When a LARGE_INTEGER timeout ends: negative is relative, positive a system time, null never.
-pub fn deadline(timeout: *const i64) -> Option<u64> {
+pub(crate) fn deadline(timeout: *const i64) -> Option<u64> {
     if timeout.is_null() {
         return None;
     }

@@ -124,7 +124,7 @@ fn instance(number: u32) -> InstanceId {
 
 /// The maps the host made for a bus so far.
 pub fn maps(bus: BusId) -> u64 {
-    with(|world| u64::from(world.host.bus_ledger(bus).maps))
+    with(|world| world.host.bus_ledger(bus).maps)
 }
 
 /// The time of the machine.

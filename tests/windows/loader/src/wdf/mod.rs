@@ -35,7 +35,7 @@ pub struct State {
 }
 
 /// Reads the `Size` that begins a WDF structure and checks it.
-pub fn check_size(structure: *const u32, size: u32, name: &str) {
+pub(crate) fn check_size(structure: *const u32, size: u32, name: &str) {
     crate::rule!(!structure.is_null(), "{name}: null");
     // SAFETY: a structure of the driver that begins with its size.
     let given = unsafe { structure.read() };
