@@ -3,6 +3,8 @@
 use std::ptr;
 
 const PAGE: usize = 4096;
+/// Unreadable bytes after a block: a write that misses it by much is noticed too.
+const GUARD: usize = 16 * PAGE;
 /// What the bytes between the start of the mapping and the block hold.
 const FILL: u8 = 0xA5;
 
@@ -22,16 +24,16 @@ pub struct Block {
 /// A block of `size` bytes, zeroed, aligned to 16 (to a page from a page on, as the pool does).
 pub fn allocate(size: usize) -> Block {
     let room = size.max(1).next_multiple_of(if size >= PAGE { PAGE } else { 16 });
-    let bytes = room.next_multiple_of(PAGE) + PAGE;
-    // SAFETY: a new private mapping; the last page of it is made unreadable.
+    let bytes = room.next_multiple_of(PAGE) + GUARD;
+    // SAFETY: a new private mapping; the end of it is made unreadable.
     let base = unsafe {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let base = libc::mmap(ptr::null_mut(), bytes, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
         assert_ne!(base, libc::MAP_FAILED, "the loader has no memory");
-        libc::mprotect(base.cast::<u8>().add(bytes - PAGE).cast(), PAGE, libc::PROT_NONE);
+        libc::mprotect(base.cast::<u8>().add(bytes - GUARD).cast(), GUARD, libc::PROT_NONE);
         base as usize
     };
-    let at = base + bytes - PAGE - room;
+    let at = base + bytes - GUARD - room;
     // SAFETY: both fills lie in the mapping, before the guard page.
     unsafe {
         ptr::write_bytes(base as *mut u8, FILL, at - base);

@@ -55,7 +55,7 @@ fn at_host(f: impl FnOnce(&mut World)) {
 
 fn no_children(up: &Up) {
     let left = pnp::child::await_children(up.fdo, 0, 100);
-    expect!(left.is_empty(), "the function is gone and its child is not");
+    expect!(left.is_empty(), "the function is gone and its child is not: {}", crate::world::waiting());
 }
 
 fn eject(file: &str, started: bool) {
