@@ -1,6 +1,6 @@
 //! The Windows driver on a Linux machine: built with the stand-ins, checked, signed, and run by the loader.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
@@ -9,7 +9,7 @@ use crate::apt;
 use crate::lanes::Outcome;
 
 /// What the lane needs of Debian.
-const PACKAGES: [&str; 9] =
+const PACKAGES: [&str; 10] =
     ["rustc-web", "cargo-web", "rust-web-src", "clang-19", "lld-19", "llvm-19", "openssl", "osslsigncode", "python3"];
 
 /// The driver's features that are deliberate bugs, without their "seed-".
@@ -54,11 +54,25 @@ fn run(sh: &Shell) -> Result<()> {
         .env("HVPCI_SEEDED", out.join("seeds"))
         .run()
         .context("scenarios")?;
+    second_opinion(sh, &scripts, &out, &driver)
+}
+
+/// Another emulator runs the entry point of the same file.
+fn second_opinion(sh: &Shell, scripts: &Path, out: &Path, driver: &Path) -> Result<()> {
+    let modules = out.join("speakeasy");
+    if !sh.path_exists(modules.join("speakeasy")) {
+        cmd!(sh, "python3 -m pip install --quiet --target {modules} speakeasy-emulator==1.5.11")
+            .env("PIP_ROOT_USER_ACTION", "ignore")
+            .run()
+            .context("installing Speakeasy from PyPI")?;
+    }
+    let smoke = scripts.join("speakeasy-smoke.py");
+    cmd!(sh, "python3 {smoke} {driver}").env("PYTHONPATH", &modules).run().context("Speakeasy")?;
     Ok(())
 }
 
 /// Builds the driver with the stand-ins.
-fn build(sh: &Shell, out: &PathBuf, seed: Option<&str>) -> Result<PathBuf> {
+fn build(sh: &Shell, out: &Path, seed: Option<&str>) -> Result<PathBuf> {
     let script = sh.current_dir().join("tests").join("windows").join("build.sh");
     let features: Vec<String> =
         seed.map(|seed| vec!["--features".to_owned(), format!("seed-{seed}")]).unwrap_or_default();
