@@ -9,8 +9,18 @@ use crate::apt;
 use crate::lanes::Outcome;
 
 /// What the lane needs of Debian.
-const PACKAGES: [&str; 10] =
-    ["rustc-web", "cargo-web", "rust-web-src", "clang-19", "lld-19", "llvm-19", "openssl", "osslsigncode", "python3"];
+const PACKAGES: [&str; 10] = [
+    "rustc-web",
+    "cargo-web",
+    "rust-web-src",
+    "clang-19",
+    "lld-19",
+    "llvm-19",
+    "openssl",
+    "osslsigncode",
+    "python3",
+    "python3-pip",
+];
 
 /// The driver's features that are deliberate bugs, without their "seed-".
 const SEEDS: [&str; 4] = ["panic", "overrun", "leak", "irql"];
