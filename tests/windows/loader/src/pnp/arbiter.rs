@@ -6,7 +6,7 @@ use crate::irql::{self, PASSIVE};
 use crate::nt::status;
 use crate::wdf::device::bare;
 use crate::wdf::object::{self, Kind};
-use crate::wdf::resources::{MEMORY, MEMORY_LARGE, Wanted, descriptor};
+use crate::wdf::resources::{MEMORY, MEMORY_LARGE, Wanted, descriptor, message};
 use crate::world::with;
 use crate::{rule, trace};
 
@@ -139,10 +139,11 @@ pub fn within(bus: BusId, requirements: &[Vec<Wanted>]) -> Result<Vec<(u64, u64)
     Ok(ranges)
 }
 
-/// A WDFCMRESLIST of memory ranges.
+/// A WDFCMRESLIST of memory ranges, and of message interrupts if a scenario has them given out.
 pub fn list(device: usize, ranges: &[(u64, u64)]) -> usize {
     let handle = bare(Kind::CmResources, device);
-    let blocks = ranges.iter().map(|(base, size)| descriptor(*base, *size)).collect();
+    let messages = (0..with(|world| world.pnp.messages)).map(|number| message(0x60 + number, 1));
+    let blocks = ranges.iter().map(|(base, size)| descriptor(*base, *size)).chain(messages).collect();
     with(|world| world.wdf.resources.entry(handle).or_default().given = blocks);
     handle
 }

@@ -28,6 +28,8 @@ pub struct State {
     /// Space that is given out.
     pub arbiter: arbiter::Arbiter,
     next: usize,
+    /// Message interrupts that the next devices are given.
+    pub messages: u32,
 }
 
 /// How a device stands.

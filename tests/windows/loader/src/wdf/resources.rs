@@ -106,6 +106,24 @@ pub fn descriptor(start: u64, length: u64) -> Block {
     block
 }
 
+/// Makes the translated CM_PARTIAL_RESOURCE_DESCRIPTOR of a message interrupt: level at 4, vector at 8, affinity at 12.
+pub fn message(vector: u32, affinity: u64) -> Block {
+    const INTERRUPT: u8 = 2;
+    // CM_RESOURCE_INTERRUPT_LATCHED | CM_RESOURCE_INTERRUPT_MESSAGE.
+    const FLAGS: u16 = 3;
+    let block = guard::allocate(CM_BYTES);
+    let mut bytes = [0_u8; CM_BYTES];
+    bytes[0] = INTERRUPT;
+    bytes[1] = 1;
+    bytes[2..4].copy_from_slice(&FLAGS.to_le_bytes());
+    bytes[4..8].copy_from_slice(&5_u32.to_le_bytes());
+    bytes[8..12].copy_from_slice(&vector.to_le_bytes());
+    bytes[12..20].copy_from_slice(&affinity.to_le_bytes());
+    // SAFETY: the block has CM_BYTES bytes.
+    unsafe { (block.at as *mut [u8; CM_BYTES]).write_unaligned(bytes) };
+    block
+}
+
 fn list<R>(handle: usize, kind: Kind, what: &str, f: impl FnOnce(&mut List) -> R) -> R {
     irql::exactly(PASSIVE, what);
     with(|world| {
