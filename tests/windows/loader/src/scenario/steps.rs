@@ -26,10 +26,6 @@ pub fn boot(file: &str, options: HostOptions, buses: u32, functions: u8) -> (Mac
     if buses > 1 || functions > 1 {
         with(|world| world.wdf.parameters.insert("MaxFunctions".to_owned(), u32::from(functions).max(1)));
     }
-    if buses > 2 {
-        // Hyper-V's default gap below 4 GiB is 128 MiB.
-        with(|world| world.wdf.parameters.insert("LowMmioMegabytes".to_owned(), 4));
-    }
     let entered = machine.enter();
     expect!(entered.is_ok(), "DriverEntry failed: {entered:x?}");
     (machine, ids)
