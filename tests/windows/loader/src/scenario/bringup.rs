@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use hvpci_core::wire::Version;
 use hvpci_mock::host::{CostModel, HostOptions};
 
 use crate::scenario::Scenario;
@@ -41,6 +42,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "a bus stopped and started again; the driver loaded for two buses",
         steps: 1,
         run: twice,
+    },
+    Scenario { name: "versions", about: "hosts of 1.1, 1.2, 1.3, 1.4 alone, and OpenVMM", steps: 5, run: versions },
+    Scenario {
+        name: "late-relations",
+        about: "relations after the completion of D0ENTRY",
+        steps: 1,
+        run: late_relations,
     },
 ];
 
@@ -113,5 +121,33 @@ fn twice(file: &str, _step: u32) {
         start_children(&second);
         pnp::remove_bus(buses[1], false);
     }
+    down(machine, &buses);
+}
+
+/// Hosts that offer one version alone, and one that answers as OpenVMM does.
+fn versions(file: &str, step: u32) {
+    let alone = |version| HostOptions::default().with_versions(&[version]);
+    let options = match step {
+        1 => alone(Version::V1_1),
+        2 => alone(Version::V1_2),
+        3 => alone(Version::V1_3),
+        4 => alone(Version::V1_4),
+        _ => HostOptions::openvmm(),
+    };
+    let (machine, buses) = boot(file, options, 1, 1);
+    let up = up(buses[0], 1);
+    expect!(maps(buses[0]) == 0, "{} maps before the driver started", maps(buses[0]));
+    start_children(&up);
+    expect!(maps(buses[0]) == 1, "{} maps when the function runs", maps(buses[0]));
+    down(machine, &buses);
+}
+
+/// The relations come after the completion of D0ENTRY.
+fn late_relations(file: &str, _step: u32) {
+    let options = HostOptions { relations_before_d0: false, ..HostOptions::default() };
+    let (machine, buses) = boot(file, options, 1, 1);
+    let up = up(buses[0], 1);
+    start_children(&up);
+    expect!(maps(buses[0]) == 1, "{} maps when the function runs", maps(buses[0]));
     down(machine, &buses);
 }
