@@ -101,6 +101,30 @@ fn bad_recordings() {
     assert_refused(&["show"], &["<FILE>"]);
 }
 
+/// A golden recording with one of its lines changed.
+fn recording(name: &str, from: &str, to: &str) -> Scratch {
+    let golden = include_str!("../../tests/data/stock-pci-hyperv-6.1-on-openvmm.trace.txt");
+    Scratch::new(name, golden.replacen(from, to, 1).as_bytes())
+}
+
+#[test]
+fn a_replay_that_differs_exits_with_1_and_says_where() {
+    let file = recording("same.trace.txt", "", "");
+    for format in [&["replay", file.path()][..], &["replay", file.path(), "--json"]] {
+        let same = hvpci(format);
+        assert_eq!((same.status.code(), same.stderr.as_slice()), (Some(0), &b""[..]));
+    }
+    let file = recording("differs.trace.txt", "07004942", "77004942");
+    let differs = hvpci(&["replay", file.path()]);
+    let stdout = String::from_utf8(differs.stdout).unwrap();
+    assert_eq!(differs.status.code(), Some(1), "{stdout}");
+    assert!(stdout.contains(&format!("{}:11: a request of no known kind", file.path())), "{stdout}");
+    assert!(String::from_utf8(differs.stderr).unwrap().contains("mismatches 0, message errors 1"));
+    let json = hvpci(&["replay", file.path(), "--json"]);
+    let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((json.status.code(), &value["message_errors"]), (Some(1), &1.into()));
+}
+
 #[test]
 fn help_and_version_are_no_errors() {
     let version = hvpci(&["--version"]);

@@ -111,6 +111,10 @@ async fn perform(platform: &dyn Platform, action: Action) -> ActionDone {
             return started.map_or(ActionDone::PrefetchRefused, |()| ActionDone::Done);
         }
         Action::Attach { slot } => return ActionDone::Attached(attach(platform, slot)),
+        Action::HostLostState { slot } => {
+            tell_config_half(platform, action);
+            restart(platform, slot);
+        }
         Action::InterruptRecreated { handle, slot, entry } => platform.interrupt_recreated(handle, slot, entry),
         quick => tell_config_half(platform, quick),
     }
@@ -132,6 +136,21 @@ fn attach(platform: &dyn Platform, slot: Slot) -> Result<(), PlatformError> {
     result
 }
 
+/// Message style: nobody restores BARs through config space, so where they were placed is told to the config half anew.
+/// After a D0 entry RESOURCES_ASSIGNED follows by itself, before anybody is let at the functions; after a reset of one
+/// function the next [`power_on`] sends it.
+fn restart(platform: &dyn Platform, only: Option<Slot>) {
+    for slot in
+        (0..=u32::from(u8::MAX)).filter_map(Slot::from_wire).filter(|slot| only.is_none_or(|only| only == *slot))
+    {
+        let mut seed = None;
+        platform.with_bus(&mut |bus, _| seed = bus.seed(slot));
+        if let Some(seed) = seed.filter(|seed| seed.host_bars_known) {
+            platform.with_config(&mut |config, port| config.restart(port, slot, &seed.bars, only.is_none()));
+        }
+    }
+}
+
 /// The actions that are one call on the config half.
 fn tell_config_half(platform: &dyn Platform, action: Action) {
     platform.with_config(&mut |config, port| match action {
@@ -146,6 +165,7 @@ fn tell_config_half(platform: &dyn Platform, action: Action) {
         Action::Detach { slot, reach } => {
             let _ = config.detach(port, slot, reach);
         }
+        Action::FunctionGone { slot } => config.function_gone(slot),
         Action::HostLostState { slot } => config.host_lost_state(which(slot)),
         Action::HostUnmapped { slot } => config.host_unmapped(which(slot)),
         Action::PrefetchFinished { slot, ok } => config.prefetch_finished(slot, ok),

@@ -2,6 +2,7 @@
 
 mod apt;
 mod lanes;
+mod linux;
 mod windows;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Command {
     Windows,
     /// What a reviewer would complain about first: formatting, clippy, rustdoc, all with warnings denied.
     Lint,
+    /// The kernel lanes alone: Debian's kernels in QEMU, with the stand-in host, under pci-hyperv.ko and hvpci.ko.
+    Linux(linux::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,5 +52,6 @@ fn run(command: Command) -> Result<bool> {
         Command::Test => lanes::test(&sh),
         Command::Windows => lanes::windows(&sh),
         Command::Lint => lanes::lint(&sh),
+        Command::Linux(options) => lanes::linux(&sh, &options),
     }
 }

@@ -28,7 +28,7 @@ Examples:
   hvpci show recording.trace.txt | less        a recording of a real guest, in words
   hvpci replay recording.trace.txt             the same recording, run through hvpci
 
-Exit codes: 0 all went well, 1 a run failed, 2 wrong usage or unusable input.";
+Exit codes: 0 all went well, 1 a run failed or a replay went otherwise than recorded, 2 wrong usage or unusable input.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

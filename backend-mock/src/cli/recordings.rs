@@ -21,8 +21,13 @@ pub(super) fn replay(arguments: &ReplayArguments, tools: &Tools) -> Result<(), T
     let text = read_text(&arguments.file, MAX_RECORDING, WHAT)?;
     let report = (tools.replay)(&arguments.file, &text, arguments.policy)?;
     if arguments.json {
-        print(&report.to_json().map_err(|error| ToolError::Failed(error.to_string()))?)
+        print(&report.to_json().map_err(|error| ToolError::Failed(error.to_string()))?)?;
     } else {
-        print(&report.to_text())
+        print(&report.to_text())?;
     }
+    if report.agrees() {
+        return Ok(());
+    }
+    let (mismatches, errors) = (report.total.mismatches, report.total.message_errors);
+    Err(ToolError::Failed(format!("not as recorded: mismatches {mismatches}, message errors {errors}")))
 }

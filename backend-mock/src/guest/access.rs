@@ -26,7 +26,39 @@ pub trait ConfigAccess {
     fn driver_bound(&mut self, bound: bool) {
         let _ = bound;
     }
+
+    /// What a kernel does about a function's MSI-X vectors that is no config access: messages asked of the host, and the
+    /// table behind a BAR. Nothing unless implemented.
+    ///
+    /// # Errors
+    /// [`InterruptsRefused`] for [`InterruptStep::Allocate`] alone.
+    async fn interrupts(&mut self, step: InterruptStep) -> Result<(), InterruptsRefused> {
+        let _ = step;
+        Ok(())
+    }
 }
+
+/// Where a kernel is with a function's MSI-X vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InterruptStep {
+    /// Messages are created and written into the table, masked (`msix_setup_interrupts`).
+    Allocate {
+        /// How many vectors.
+        vectors: u16,
+        /// The guest-physical address of the table.
+        table: Option<u64>,
+    },
+    /// The driver takes its vectors: they are aimed and unmasked (`request_irq`).
+    Request,
+    /// The table is written again after the function may have lost it (`__pci_restore_msix_state`).
+    Restore,
+    /// The vectors are given up (`pci_free_irq_vectors`).
+    Free,
+}
+
+/// The host or the engine gave no interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InterruptsRefused;
 
 /// A device power state of a message guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +97,8 @@ pub enum GuestError {
     NoReset,
     /// A change of power state was refused.
     PowerRefused,
+    /// There are no interrupts for the function's driver.
+    NoInterrupts,
 }
 
 impl fmt::Display for GuestError {
@@ -76,6 +110,7 @@ impl fmt::Display for GuestError {
             GuestError::BarNotAssigned(bar) => write!(f, "BAR {bar} has no address"),
             GuestError::NoReset => f.write_str("the function cannot be reset"),
             GuestError::PowerRefused => f.write_str("the power state was refused"),
+            GuestError::NoInterrupts => f.write_str("its driver got no interrupts"),
         }
     }
 }

@@ -18,7 +18,7 @@ pub mod windows;
 
 use hvpci_core::config::BarLayout;
 
-pub use access::{ConfigAccess, DevicePower, GuestError, PowerAccess, PowerRefused};
+pub use access::{ConfigAccess, DevicePower, GuestError, InterruptStep, InterruptsRefused, PowerAccess, PowerRefused};
 pub use kind::{GuestKind, GuestStyle, ParseGuestKindError};
 pub use linux::BarAddresses;
 

@@ -120,6 +120,10 @@ pub(super) mod msi {
 
     /// MSI control: enable.
     pub(in crate::guest) const MSI_ENABLE: u16 = 1 << 0;
+    /// MSI-X control: the last vector of the table.
+    pub(in crate::guest) const MSIX_SIZE: u16 = 0x07FF;
+    /// MSI-X table register: which BAR the table is in.
+    pub(in crate::guest) const TABLE_BAR: u32 = 7;
     /// MSI-X control: enable.
     pub(in crate::guest) const MSIX_ENABLE: u16 = 1 << 15;
     /// MSI-X control: all vectors masked.

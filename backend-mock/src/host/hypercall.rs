@@ -28,25 +28,24 @@ impl Host {
     /// Returns the bus of the device.
     pub fn retarget(&mut self, input: &[u8], variable_header: u16) -> Result<BusId, HypercallError> {
         let call = parse(input, variable_header).ok_or(HypercallError::InvalidParameter)?;
-        let mut found = None;
+        let mut failure = HypercallError::InvalidDevice;
         for bus in self.buses.iter_mut().filter(|bus| bus.is_open()) {
             let (id, instance) = (bus.id, bus.instance);
-            for (slot, function) in &mut bus.functions {
-                if instance.logical_device_id(*slot) == call.device_id {
-                    found = Some((id, function));
-                    break;
+            // The id holds the function number, not the device number: functions of one bus may share it.
+            for (_, function) in
+                bus.functions.iter_mut().filter(|(slot, _)| instance.logical_device_id(**slot) == call.device_id)
+            {
+                failure = HypercallError::InvalidInterrupt;
+                let message = (u64::from(call.address), call.data);
+                let interrupt = function.interrupts.iter_mut().find(|i| (i.address, i.data) == message);
+                if let Some(interrupt) = interrupt {
+                    interrupt.vector = call.vector;
+                    interrupt.processors = call.processors;
+                    return Ok(id);
                 }
             }
         }
-        let (id, function) = found.ok_or(HypercallError::InvalidDevice)?;
-        let interrupt = function
-            .interrupts
-            .iter_mut()
-            .find(|interrupt| (interrupt.address, interrupt.data) == (u64::from(call.address), call.data))
-            .ok_or(HypercallError::InvalidInterrupt)?;
-        interrupt.vector = call.vector;
-        interrupt.processors = call.processors;
-        Ok(id)
+        Err(failure)
     }
 }
 

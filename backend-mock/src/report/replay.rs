@@ -41,7 +41,13 @@ pub struct ReplaySection {
     /// Its counts.
     #[serde(flatten)]
     pub counts: ReplayCounts,
+    /// The first of the mismatches and message errors, each with its place in the file. Not in the JSON.
+    #[serde(skip)]
+    pub findings: Vec<String>,
 }
+
+/// Findings that the text shows of all sections together.
+const SHOWN_FINDINGS: usize = 12;
 
 /// A whole replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -122,7 +128,31 @@ impl ReplayReport {
         if self.sections.len() > 1 {
             row("total".into(), &self.total);
         }
+        text.push_str(&self.findings());
         let _ = writeln!(text, "\n{}", self.meaning());
+        text
+    }
+
+    /// Whether everything came out as recorded.
+    pub fn agrees(&self) -> bool {
+        self.total.mismatches == 0 && self.total.message_errors == 0
+    }
+
+    /// The first findings, and how many more there are.
+    fn findings(&self) -> String {
+        let mut text = String::new();
+        let all = || self.sections.iter().flat_map(|section| &section.findings);
+        let shown = all().take(SHOWN_FINDINGS).count() as u64;
+        if shown > 0 {
+            text.push('\n');
+        }
+        for finding in all().take(SHOWN_FINDINGS) {
+            let _ = writeln!(text, "{finding}");
+        }
+        let more = (self.total.mismatches + self.total.message_errors).saturating_sub(shown);
+        if shown > 0 && more > 0 {
+            let _ = writeln!(text, "... and {more} more");
+        }
         text
     }
 
@@ -166,8 +196,8 @@ mod tests {
         };
         let rescan = ReplayCounts { maps_recorded: 8, unmaps_recorded: 7, maps: 1, traps_recorded: 22, ..boot };
         ReplayReport::new(vec![
-            ReplaySection { name: "boot".into(), counts: boot },
-            ReplaySection { name: "remove and rescan".into(), counts: rescan },
+            ReplaySection { name: "boot".into(), counts: boot, findings: Vec::new() },
+            ReplaySection { name: "remove and rescan".into(), counts: rescan, findings: Vec::new() },
         ])
     }
 
@@ -209,5 +239,17 @@ mod tests {
         let rows: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
         assert_eq!(rows.len(), 4);
         assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{text}");
+    }
+
+    #[test]
+    fn the_first_findings_are_shown_and_the_rest_counted() {
+        let counts = ReplayCounts { mismatches: 20, message_errors: 1, ..ReplayCounts::default() };
+        let findings: Vec<String> = (1..=16).map(|line| format!("a.trace.txt:{line}: something")).collect();
+        let report = ReplayReport::new(vec![ReplaySection { name: "boot".into(), counts, findings }]);
+        assert!(!report.agrees());
+        let text = report.to_text();
+        assert_eq!(text.lines().filter(|line| line.starts_with("a.trace.txt:")).count(), 12, "{text}");
+        assert!(text.contains("\n... and 9 more\n"), "{text}");
+        assert!(!report.to_json().unwrap().contains("something"));
     }
 }

@@ -3,9 +3,11 @@
 //! Tasks run on the calling thread, in the order in which they became ready. Time stands still while any task can run and
 //! then jumps to the earliest timer, so a boot of minutes takes milliseconds and is the same every time.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -128,6 +130,13 @@ pub struct Executor {
 }
 
 impl Executor {
+    /// An executor without tasks whose clock shows `now`.
+    pub fn at(now: Time) -> Executor {
+        let executor = Executor::default();
+        executor.clock.lock().now = now;
+        executor
+    }
+
     /// The executor's clock.
     pub fn clock(&self) -> Clock {
         self.clock.clone()
@@ -140,10 +149,32 @@ impl Executor {
     }
 
     /// Runs until every task is done. `advance` is told of each new time before tasks run at it.
-    pub fn run(&mut self, limit: Time, mut advance: impl FnMut(Time)) -> Result<(), Stall> {
+    pub fn run(&mut self, limit: Time, advance: impl FnMut(Time)) -> Result<(), Stall> {
+        self.run_while(limit, advance, |left| left > 0)
+    }
+
+    /// Runs until `task` is done, and leaves the others where they are then.
+    pub fn run_task<T: 'static>(&mut self, limit: Time, task: impl Future<Output = T> + 'static) -> Result<T, Stall> {
+        let result = Rc::new(Cell::new(None));
+        let (written, done) = (result.clone(), Rc::new(Cell::new(false)));
+        let finished = done.clone();
+        self.spawn(async move {
+            written.set(Some(task.await));
+            finished.set(true);
+        });
+        self.run_while(limit, |_| {}, |_| !done.get())?;
+        result.take().ok_or(Stall::Deadlock)
+    }
+
+    fn run_while(
+        &mut self,
+        limit: Time,
+        mut advance: impl FnMut(Time),
+        mut goes_on: impl FnMut(usize) -> bool,
+    ) -> Result<(), Stall> {
         let mut left = self.tasks.iter().flatten().count();
         let mut polls = 0;
-        while left > 0 {
+        while goes_on(left) {
             let next = self.clock.lock().ready.pop_front();
             let Some(task) = next else {
                 advance(self.advance(limit)?);
@@ -206,6 +237,25 @@ mod tests {
         }
         assert_eq!(executor.run(seconds(10), |_| {}), Ok(()));
         assert_eq!(*log.borrow(), [("a", seconds(1)), ("b", seconds(1)), ("c", seconds(3))]);
+    }
+
+    #[test]
+    fn one_task_is_waited_for_and_the_others_go_on_later() {
+        let mut executor = Executor::default();
+        let (clock, log) = (executor.clock(), Rc::new(RefCell::new(Vec::new())));
+        let (slow, written) = (clock.clone(), log.clone());
+        executor.spawn(async move {
+            slow.sleep_until(seconds(5)).await;
+            written.borrow_mut().push(slow.now());
+        });
+        let quick = clock.clone();
+        let answer = executor.run_task(seconds(10), async move {
+            quick.sleep_until(seconds(1)).await;
+            42
+        });
+        assert_eq!((answer, clock.now(), log.borrow().len()), (Ok(42), seconds(1), 0));
+        assert_eq!(executor.run(seconds(10), |_| {}), Ok(()));
+        assert_eq!(*log.borrow(), [seconds(5)]);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use hvpci_core::backend::{Platform, Width};
 use hvpci_core::{Slot, Time, driver};
 
 use super::platform::MockPlatform;
-use crate::guest::{ConfigAccess, DevicePower, GuestError, PowerAccess, PowerRefused};
+use crate::guest::{
+    ConfigAccess, DevicePower, GuestError, InterruptStep, InterruptsRefused, PowerAccess, PowerRefused,
+};
 
 /// The COMMAND register and its Memory bit.
 const COMMAND: u16 = 0x04;
@@ -81,6 +83,10 @@ impl ConfigAccess for FunctionAccess<'_> {
 
     fn driver_bound(&mut self, bound: bool) {
         driver::function_bound(self.platform, self.slot, bound);
+    }
+
+    async fn interrupts(&mut self, step: InterruptStep) -> Result<(), InterruptsRefused> {
+        self.platform.interrupt_step(self.slot, step).await
     }
 }
 

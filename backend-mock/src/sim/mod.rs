@@ -2,6 +2,8 @@
 
 pub mod executor;
 mod functions;
+mod interrupts;
+mod machine;
 mod mmio;
 mod platform;
 mod port;
@@ -11,5 +13,7 @@ mod vm;
 mod watch;
 
 pub use functions::Progress;
+pub use interrupts::HeldInterrupt;
+pub use machine::Machine;
 pub use platform::{AnyReport, MockPlatform, Vm};
 pub use run::{SimError, boot_tool, run};

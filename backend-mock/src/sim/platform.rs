@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use async_trait::async_trait;
 use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, Waiter};
-use hvpci_core::bus::{Bus, BusStatus, FunctionInfo, InterruptHandle, Report};
+use hvpci_core::bus::{Bus, BusStatus, Counters, FunctionInfo, InterruptHandle, Report};
 use hvpci_core::config::{ConfigReport, ConfigSpace};
 use hvpci_core::decode::Ledger;
 use hvpci_core::placement::{Window, WindowNeed};
@@ -15,11 +15,12 @@ use hvpci_core::{InstanceId, Slot, Time, driver};
 
 use super::executor::{Clock, yield_now};
 use super::functions::{FunctionAccess, Progress};
+use super::interrupts::{Held, Vectors};
 use super::mmio::MmioSpace;
 use super::port::{ChannelPort, WindowPort};
 use super::sync::{FairLock, Signal};
-use crate::guest::{Guest, GuestKind, boot_function};
-use crate::host::{BusId, Host};
+use crate::guest::{Guest, GuestError, GuestKind, InterruptStep, boot_function};
+use crate::host::{BusId, Host, HypercallError, Violation};
 
 /// What the buses of one VM share.
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub struct Vm {
     /// What a guest kernel holds while it scans a bus and binds drivers: Linux's `pci_rescan_remove_lock`, and Windows'
     /// PnP manager starting devices one after the other.
     pub enumeration: FairLock,
+    /// The next interrupt vector and processor of the guest.
+    pub vectors: Arc<Mutex<Vectors>>,
     /// The guest kernel.
     pub guest: GuestKind,
 }
@@ -50,8 +53,15 @@ impl Vm {
 }
 
 /// Locks a mutex of this single-threaded simulation.
+///
+/// # Panics
+/// If it is locked already: nobody could ever unlock it.
 pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    match mutex.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => panic!("locked twice by one thread"),
+    }
 }
 
 /// One bus of the guest.
@@ -78,7 +88,17 @@ pub struct MockPlatform {
     functions: Mutex<BTreeMap<Slot, FunctionRun>>,
     /// Everything both halves reported, oldest first.
     reports: Mutex<Vec<AnyReport>>,
+    /// The interrupts of the functions' drivers.
+    pub(super) held: Mutex<BTreeMap<Slot, Held>>,
+    /// Hypercalls that failed.
+    pub(super) hypercall_errors: Mutex<Vec<HypercallError>>,
+    /// What a test does when the host has counted so many messages of this bus.
+    interventions: Mutex<Vec<(u64, Intervention)>>,
+    /// How many violations the host had noted when the rescind was told.
+    violations_at_rescind: Mutex<Option<usize>>,
 }
+
+type Intervention = Box<dyn FnOnce(&MockPlatform) + Send>;
 
 /// A report of either half.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +135,101 @@ impl MockPlatform {
             over: AtomicBool::new(false),
             functions: Mutex::default(),
             reports: Mutex::default(),
+            held: Mutex::default(),
+            hypercall_errors: Mutex::default(),
+            interventions: Mutex::default(),
+            violations_at_rescind: Mutex::default(),
         }
+    }
+
+    /// Does something to this bus at the host, and lets the guest notice.
+    pub fn on_host<R>(&self, f: impl FnOnce(&mut Host, BusId, Time) -> R) -> R {
+        let now = self.vm.clock.now();
+        let result = f(&mut self.vm.host(), self.id, now);
+        self.carrier.set();
+        result
+    }
+
+    /// Has `f` done as soon as the host has counted `messages` messages of this bus, both directions together.
+    pub fn at_message(&self, messages: u64, f: impl FnOnce(&MockPlatform) + Send + 'static) {
+        lock(&self.interventions).push((messages, Box::new(f)));
+        self.carrier.set();
+    }
+
+    /// Waits until `condition` holds. It is looked at whenever something happened on this bus.
+    pub async fn until(&self, condition: impl Fn(&MockPlatform) -> bool) {
+        while !condition(self) {
+            self.milestone.wait().await;
+        }
+    }
+
+    /// The host's violations since the guest was told that the channel is rescinded; none while it was not.
+    pub fn violations_after_rescind(&self) -> Vec<Violation> {
+        let seen = *lock(&self.violations_at_rescind);
+        let host = self.vm.host();
+        let after = seen.and_then(|seen| host.violations().get(seen..)).unwrap_or_default();
+        after.iter().filter(|violation| violation.bus == self.id).copied().collect()
+    }
+
+    /// Retarget hypercalls that the host refused.
+    pub fn hypercall_errors(&self) -> Vec<HypercallError> {
+        lock(&self.hypercall_errors).clone()
+    }
+
+    /// Bytes of MMIO space that the engine keeps out of use.
+    pub fn quarantined_bytes(&self) -> u64 {
+        lock(&self.bus).quarantined_bytes()
+    }
+
+    /// What went over the channel, as the engine counts it.
+    pub fn counters(&self) -> Counters {
+        *lock(&self.bus).counters()
+    }
+
+    /// Puts every function to sleep, as the guest kernel does before it suspends the bus. A function that does not answer
+    /// is skipped.
+    pub async fn suspend_functions(&self) {
+        self.for_each_guest(async |guest, access| guest.suspend(access).await).await;
+    }
+
+    /// Wakes every function up, as the guest kernel does after it resumed the bus.
+    pub async fn resume_functions(&self) {
+        self.for_each_guest(async |guest, access| guest.resume(access).await).await;
+    }
+
+    async fn for_each_guest(&self, step: impl AsyncFn(&mut Guest, &mut FunctionAccess<'_>) -> Result<(), GuestError>) {
+        let slots: Vec<Slot> = lock(&self.functions).keys().copied().collect();
+        for slot in slots {
+            let guest = lock(&self.functions).get_mut(&slot).and_then(|run| run.guest.take());
+            let Some(mut guest) = guest else { continue };
+            let mut access = FunctionAccess::new(self, slot);
+            let error = step(&mut guest, &mut access).await.err();
+            if let Some(run) = lock(&self.functions).get_mut(&slot) {
+                run.guest = Some(guest);
+                run.progress.error = run.progress.error.or(error);
+            }
+        }
+    }
+
+    /// Before the pump starts.
+    pub(super) fn begin(&self) {
+        self.over.store(false, Ordering::Relaxed);
+    }
+
+    /// Does what tests want done by now.
+    pub(super) fn intervene(&self) {
+        let messages = self.vm.host().bus_ledger(self.id).messages;
+        let due: Vec<_> = lock(&self.interventions).extract_if(.., |(at, _)| *at <= messages).collect();
+        for (_, intervention) in due {
+            intervention(self);
+        }
+    }
+
+    /// The host took the channel away.
+    pub(super) fn rescinded(&self) {
+        let seen = self.vm.host().violations().len();
+        lock(&self.violations_at_rescind).get_or_insert(seen);
+        driver::channel_rescinded(self);
     }
 
     /// Where the bus stands.
@@ -168,24 +282,31 @@ impl MockPlatform {
     }
 
     /// Waits until every function the host listed has been through its driver's probe, or the bus is over.
-    pub(super) async fn booted(&self) {
+    pub async fn booted(&self) {
         loop {
-            let (running, known) = {
+            let (running, slots) = {
                 let bus = lock(&self.bus);
-                (bus.status() == BusStatus::Running, bus.slots().count())
+                (bus.status() == BusStatus::Running, bus.slots().collect::<Vec<_>>())
             };
-            if self.is_over() || (running && lock(&self.functions).len() >= known) {
+            let done = |slot: &Slot| lock(&self.functions).contains_key(slot) || self.has_failed(*slot);
+            if self.is_over() || (running && slots.iter().all(done)) {
                 return;
             }
             self.milestone.wait().await;
         }
     }
 
+    /// Whether the engine reported that a function is of no use.
+    fn has_failed(&self, slot: Slot) -> bool {
+        let failed = |report: &AnyReport| matches!(report, AnyReport::Bus(Report::FunctionFailed { slot: of, .. }) if *of == slot);
+        lock(&self.reports).iter().any(failed)
+    }
+
     /// The guest kernel takes a PCI function away by itself and scans the bus again (`remove` and `rescan` in sysfs):
     /// no message crosses the channel.
     pub async fn remove_and_rescan(&self, function: &FunctionInfo) -> Result<(), PlatformError> {
         let _enumeration = self.vm.enumeration.lock().await;
-        self.forget(function.description.slot, RemovalReason::Shutdown).await;
+        self.forget(function.description.slot).await;
         self.boot(function).await
     }
 
@@ -202,6 +323,7 @@ impl MockPlatform {
                 Some(guest)
             }
             Err(error) => {
+                self.let_go(slot).await;
                 progress.error = Some(error);
                 None
             }
@@ -213,14 +335,19 @@ impl MockPlatform {
     }
 
     /// Unbinds the driver and forgets the function.
-    async fn forget(&self, slot: Slot, reason: RemovalReason) {
+    async fn forget(&self, slot: Slot) {
         let run = lock(&self.functions).get_mut(&slot).and_then(|run| run.guest.take());
         if let Some(guest) = run {
             let mut access = FunctionAccess::new(self, slot);
             // A driver that finds its device gone says so and lets go all the same.
-            let gone = guest.remove(&mut access).await;
-            debug_assert!(gone.is_ok() || reason == RemovalReason::Surprise);
+            let _ = guest.remove(&mut access).await;
         }
+        self.let_go(slot).await;
+    }
+
+    /// What is left when a driver is gone, in whatever way.
+    async fn let_go(&self, slot: Slot) {
+        let _ = self.interrupt_step(slot, InterruptStep::Free).await;
         driver::function_bound(self, slot, false);
     }
 }
@@ -260,13 +387,11 @@ impl Platform for MockPlatform {
     fn wake(&self) {
         self.pump.set();
         self.publisher.set();
+        self.milestone.set();
         lock(&self.callers).values().for_each(|signal| signal.set());
     }
 
     async fn wait(&self, waiter: Waiter, deadline: Option<Time>) {
-        // A wait that is over at once must not starve the tasks it would be waiting for.
-        yield_now().await;
-        self.config_free().await;
         let caller;
         let signal = match waiter {
             Waiter::Pump => &self.pump,
@@ -276,6 +401,10 @@ impl Platform for MockPlatform {
                 &caller
             }
         };
+        // The waiter counts as waiting from here on: what wakes it during the yield is not lost.
+        // A wait that is over at once must not starve the tasks it would be waiting for.
+        yield_now().await;
+        self.config_free().await;
         match deadline {
             None => signal.wait().await,
             Some(deadline) => either(signal.wait(), self.vm.clock.sleep_until(deadline)).await,
@@ -322,13 +451,13 @@ impl Platform for MockPlatform {
         self.boot(function).await
     }
 
-    async fn unpublish(&self, slot: Slot, reason: RemovalReason) {
+    async fn unpublish(&self, slot: Slot, _reason: RemovalReason) {
         let _enumeration = self.vm.enumeration.lock().await;
-        self.forget(slot, reason).await;
+        self.forget(slot).await;
     }
 
-    fn interrupt_recreated(&self, _handle: InterruptHandle, _slot: Slot, _entry: MsiEntry) {
-        // The guest models keep no interrupt across a suspend.
+    fn interrupt_recreated(&self, handle: InterruptHandle, slot: Slot, entry: MsiEntry) {
+        self.recreated(handle, slot, entry);
     }
 
     fn report(&self, report: &Report) {

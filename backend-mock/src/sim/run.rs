@@ -9,13 +9,13 @@ use hvpci_core::config::ConfigError;
 use hvpci_core::decode::{Ledger, Policy};
 use hvpci_core::{Time, driver};
 
-use super::executor::{Executor, Stall};
+use super::executor::Stall;
 use super::platform::{MockPlatform, lock};
 use super::vm::{build, check_pair};
 use super::watch::{Watch, kind_of};
 use crate::cli::ToolError;
 use crate::guest::GuestKind;
-use crate::host::{PacketKind, Severity};
+use crate::host::Severity;
 use crate::report::{Lane, Observer, RunResult, Span, SpanKind};
 use crate::scenario::{Diagnostic, RunSpec, Scenario};
 
@@ -57,28 +57,19 @@ pub fn run(scenario: &Scenario, spec: RunSpec, observer: &mut dyn Observer) -> R
         return Err(SimError::Failed(format!("there is no guest {}", spec.guest)));
     };
     check_pair(guest, spec.policy)?;
-    let mut executor = Executor::default();
-    let clock = executor.clock();
-    let platforms = build(scenario, guest, spec.policy, clock.clone())?;
+    let (mut machine, platforms) = build(scenario, guest, spec.policy)?;
     let booted: Arc<Mutex<Option<Booted>>> = Arc::default();
     for platform in &platforms {
-        driver::start(platform.as_ref());
-        let (pump, publisher, carrier) = (platform.clone(), platform.clone(), platform.clone());
-        executor.spawn(async move {
-            driver::pump(pump.as_ref()).await;
-            pump.over();
-        });
-        executor.spawn(async move { driver::publisher(publisher.as_ref()).await });
-        executor.spawn(async move { carry(&carrier).await });
+        machine.start(platform);
     }
     let (conducted, result, expected) = (platforms.clone(), booted.clone(), scenario.functions());
-    executor.spawn(async move {
+    machine.spawn(async move {
         wait_for_boot(&conducted, expected).await;
         *lock(&result) = Some(Booted::snapshot(&conducted, spec.policy));
         conducted.iter().for_each(|platform| driver::stop(platform.as_ref()));
     });
     let mut watch = Watch::new(&platforms, scenario, spec.policy);
-    let ended = executor.run(LIMIT, |now| watch.advance(now, observer));
+    let ended = machine.run(LIMIT, |now| watch.advance(now, observer));
     watch.finish(observer);
     let booted = lock(&booted).take();
     match (ended, booted) {
@@ -97,30 +88,6 @@ pub fn boot_tool(scenario: &Scenario, spec: RunSpec, observer: &mut dyn Observer
         SimError::Pair { .. } => ToolError::Input(Diagnostic::new(error.to_string())),
         _ => ToolError::Failed(error.to_string()),
     })
-}
-
-/// Carries packets from the host to the guest as they come due.
-async fn carry(platform: &MockPlatform) {
-    loop {
-        loop {
-            let packet = platform.vm.host().next_packet(platform.id, platform.now());
-            let Some(packet) = packet else { break };
-            let kind = match packet.kind {
-                PacketKind::InBand => hvpci_core::bus::PacketKind::InBand,
-                PacketKind::Completion => hvpci_core::bus::PacketKind::Completion,
-            };
-            let transaction_id = packet.transaction_id;
-            driver::packet_arrived(
-                platform,
-                hvpci_core::bus::Packet { kind, transaction_id, payload: &packet.payload },
-            );
-        }
-        if platform.is_over() {
-            return;
-        }
-        let due = platform.vm.host().next_due(platform.id);
-        platform.carrier_wait(due).await;
-    }
 }
 
 /// Waits until every function has been through its driver's probe, or cannot be any more.

@@ -1,59 +1,43 @@
 //! From a scenario to a VM: the host with its functions, and a platform for each bus.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use hvpci_core::bus::{Bus, BusOptions};
-use hvpci_core::config::{ConfigOptions, ConfigSpace};
+use hvpci_core::bus::BusOptions;
+use hvpci_core::config::ConfigOptions;
 use hvpci_core::decode::{GuestStyle, Policy};
 use hvpci_core::interrupt::Architecture;
 use hvpci_core::{InstanceId, Slot};
 
-use super::executor::Clock;
-use super::platform::{MockPlatform, Vm};
+use super::machine::Machine;
+use super::platform::MockPlatform;
 use super::run::SimError;
-use super::sync::FairLock;
 use crate::guest::GuestKind;
 use crate::host::device::{BarSpec, Capability, Device, PcieRegisters};
-use crate::host::{BusSpec, CostModel, FunctionSpec, Host, HostOptions};
+use crate::host::{BusSpec, CostModel, FunctionSpec, HostOptions};
 use crate::scenario::{Group, Scenario};
 
-/// A host with the scenario's buses on it, and the guest's side of each.
+/// A VM with the scenario's buses, and the guest's side of each.
 pub fn build(
     scenario: &Scenario,
     guest: GuestKind,
     policy: Policy,
-    clock: Clock,
-) -> Result<Vec<Arc<MockPlatform>>, SimError> {
+) -> Result<(Machine, Vec<Arc<MockPlatform>>), SimError> {
     let plan = &scenario.host;
     let cost =
         CostModel { map_128_gib: plan.map_per_128g, parallel: plan.parallel, trap: plan.trap, message: plan.message };
-    let options = HostOptions::default().with_versions(&plan.versions).with_cost(cost);
-    let vm = Vm {
-        clock,
-        host: Arc::new(Mutex::new(Host::new(options))),
-        mmio: Arc::default(),
-        enumeration: FairLock::default(),
-        guest,
-    };
+    let machine = Machine::new(HostOptions::default().with_versions(&plan.versions).with_cost(cost), guest);
     let mut platforms = Vec::new();
     for plan in scenario.buses() {
-        let instance = instance_of(plan.first_function);
         let functions = (0..plan.functions).map(|n| function(plan.group, n, plan.first_function + n)).collect();
-        let id = vm.host().add_bus(BusSpec { instance, functions });
-        let mut bus_options = BusOptions::new(guest.style(), Architecture::X86);
-        bus_options.policy = policy;
-        bus_options.max_functions = u16::try_from(plan.functions).unwrap_or(256);
-        let bus = Bus::new(instance, bus_options).map_err(SimError::NewBus)?;
-        let config = ConfigSpace::new(ConfigOptions {
-            policy,
-            style: guest.style(),
-            capacity: bus_options.max_functions,
-            ..ConfigOptions::default()
-        });
-        let config = config.map_err(SimError::NewConfigSpace)?;
-        platforms.push(Arc::new(MockPlatform::new(vm.clone(), id, instance, bus, config)));
+        let spec = BusSpec { instance: instance_of(plan.first_function), functions };
+        let mut bus = BusOptions::new(guest.style(), Architecture::X86);
+        bus.policy = policy;
+        bus.max_functions = u16::try_from(plan.functions).unwrap_or(256);
+        let (style, capacity) = (guest.style(), bus.max_functions);
+        let config = ConfigOptions { policy, style, capacity, ..ConfigOptions::default() };
+        platforms.push(machine.add_bus(spec, bus, config)?);
     }
-    Ok(platforms)
+    Ok((machine, platforms))
 }
 
 /// An instance GUID for the bus whose first function has this number: distinct PCI domains and serial numbers.

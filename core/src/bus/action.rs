@@ -46,6 +46,13 @@ pub enum Action {
         /// The function; `None` for all of them.
         slot: Option<Slot>,
     },
+    /// The function does not answer any more: from now on its config space reads all ones, and nothing reaches the host,
+    /// where another function may be in its slot already. Comes before the function is taken away from the OS. Answer:
+    /// [`ActionDone::Done`].
+    FunctionGone {
+        /// The function.
+        slot: Slot,
+    },
     /// The host unmapped everything by itself. Answer: [`ActionDone::Done`].
     HostUnmapped {
         /// The function; `None` for all of them.

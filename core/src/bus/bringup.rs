@@ -54,7 +54,7 @@ impl Bus {
             Next::Wait if self.can_go_on(pump) => {}
             other => return other,
         }
-        match self.step_d0() {
+        match self.step_d0(pump) {
             Next::Wait if self.d0 == D0::In => {}
             other => return other,
         }
@@ -62,7 +62,7 @@ impl Bus {
     }
 
     fn step_message_style(&mut self, pump: bool) -> Next {
-        match self.step_d0() {
+        match self.step_d0(pump) {
             Next::Wait if self.d0 == D0::In => {}
             other => return other,
         }
@@ -125,9 +125,8 @@ impl Bus {
     /// The list, and the BARs of new functions, one question at a time.
     fn step_list(&mut self, pump: bool) -> Next {
         if self.listed.dirty && pump {
-            let before = self.children.len();
-            self.diff();
-            if self.children.len() != before || !self.listed.dirty {
+            // What begins to leave is dealt with before anything else is.
+            if self.diff() || !self.listed.dirty {
                 return Next::Changed;
             }
         }
@@ -141,16 +140,35 @@ impl Bus {
     }
 
     /// D0 entry; on a refusal, once, what a dead kernel left is cleared away first.
-    fn step_d0(&mut self) -> Next {
+    fn step_d0(&mut self, pump: bool) -> Next {
         if self.table.engine_waits() {
             return Next::Wait;
         }
-        match self.d0 {
+        let d0 = self.d0;
+        match d0 {
             D0::In | D0::Unknown => Next::Wait,
             D0::Out => self.ask(Work::D0Entry),
+            D0::Clearing if !self.listed.asked && !self.listed.seen => {
+                // Message style: the list comes with D0. What is to be cleared away has to be asked for.
+                self.listed.asked = true;
+                self.ask(Work::QueryRelations)
+            }
+            D0::Clearing if !self.listed.seen || (self.listed.dirty && !pump) => Next::Wait,
+            D0::Clearing if self.release_leftovers() => Next::Changed,
             D0::Clearing if self.children.iter().any(|c| c.released == Notice::Due) => Next::Wait,
             D0::Clearing => self.ask(Work::D0Exit),
         }
+    }
+
+    /// Has everything on the list released before the retry.
+    fn release_leftovers(&mut self) -> bool {
+        self.diff();
+        let mut more = false;
+        for child in self.children.iter_mut().filter(|child| child.released == Notice::No) {
+            child.released = Notice::Due;
+            more = true;
+        }
+        more
     }
 
     /// The host's answer to D0 entry.

@@ -98,6 +98,10 @@ pub(super) struct Child {
     pub leaving: Option<Leaving>,
     /// Nothing of it is left anywhere but in this table.
     pub settled: bool,
+    /// The bus is brought down while it is not in D0: there is no config window.
+    pub out_of_reach: bool,
+    /// The config half knows that the function does not answer any more.
+    pub gone_told: bool,
     /// Drivers were told that requests about it end.
     pub silenced: bool,
     pub released: Notice,
@@ -128,6 +132,8 @@ impl Child {
             failed: false,
             leaving: None,
             settled: false,
+            out_of_reach: false,
+            gone_told: false,
             silenced: false,
             released: Notice::No,
             eject_complete: Notice::No,
@@ -150,6 +156,11 @@ impl Child {
             Prefetch::Announced | Prefetch::Queued | Prefetch::Running => Prefetch::Finished(false),
             other => other,
         };
+    }
+
+    /// It does not answer any more, and the config half has not heard of it.
+    pub fn gone_untold(&self) -> bool {
+        (self.leaving == Some(Leaving::Surprise) || self.out_of_reach) && self.attached && !self.gone_told
     }
 
     /// On its way out, or of no use.

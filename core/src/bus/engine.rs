@@ -187,6 +187,15 @@ impl Bus {
         &self.counters
     }
 
+    /// Sets all counters to zero, those of the functions included. Nothing that the bus does depends on them, so a model
+    /// checker forgets them lest two equal states differ by what they have counted. Any context.
+    pub fn forget_statistics(&mut self) {
+        self.counters = Counters::default();
+        for child in self.children.iter_mut() {
+            child.messages = 0;
+        }
+    }
+
     /// The next report; `None` when there is none. Any context.
     pub fn poll_report(&mut self) -> Option<Report> {
         if let Some(child) = self.children.iter_mut().find(|c| c.invalidated != 0 && c.leaving.is_none()) {

@@ -4,7 +4,7 @@ use crate::Slot;
 use crate::interrupt::InterruptRequest;
 use crate::wire::MsiEntry;
 
-use super::child::{Assigned, Notice};
+use super::child::{Assigned, Leaving, Notice};
 use super::outstanding::Work;
 use super::phase::Next;
 use super::status::count;
@@ -75,25 +75,39 @@ impl Bus {
     }
 
     fn kill_interrupt(&mut self, at: usize) {
+        let Some(record) = self.interrupts.get(at) else { return };
+        if self.child(record.request.slot).is_some_and(|child| child.leaving == Some(Leaving::Surprise)) {
+            // It went with its function. Another function may be in the slot by now.
+            self.interrupts.remove(at);
+            return;
+        }
+        let held = self.host_holds(record.request.slot);
         let Some(record) = self.interrupts.get_mut(at) else { return };
         match record.live {
             Live::Stale => {
                 self.interrupts.remove(at);
             }
             Live::Recreating => record.live = Live::Unwanted,
-            // What the host itself calls an alias is not deleted.
-            _ if record.entry.message_count == 0 => {
+            // What the host itself calls an alias is not deleted, nor what goes with its function.
+            _ if record.entry.message_count == 0 || !held => {
                 self.interrupts.remove(at);
             }
             _ => record.live = Live::Dying,
         }
     }
 
+    /// Whether the host holds resources, and with them interrupts, for the function in a slot.
+    fn host_holds(&self, slot: Slot) -> bool {
+        self.child(slot).is_some_and(|child| {
+            let there = child.leaving != Some(Leaving::Surprise) && !self.is_unlisted(child);
+            there && child.assigned == Assigned::Yes && child.released == Notice::No
+        })
+    }
+
     /// The host created an interrupt that nobody waits for any more. It is deleted, unless the host forgets it anyway
     /// because the function is released.
     pub(super) fn late_interrupt(&mut self, slot: Slot, entry: MsiEntry) {
-        let held = self.child(slot).is_some_and(|c| c.assigned == Assigned::Yes && c.released == Notice::No);
-        if entry.message_count == 0 || self.wind.is_some() || !held {
+        if entry.message_count == 0 || self.wind.is_some() || !self.host_holds(slot) {
             return;
         }
         count(&mut self.counters.late_interrupts_deleted);

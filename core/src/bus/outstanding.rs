@@ -167,9 +167,9 @@ impl Outstanding {
         self.entries.iter()
     }
 
-    /// The first entry not sent yet.
-    pub fn first_unsent(&self) -> Option<&Entry> {
-        self.entries.iter().find(|e| !e.sent && e.work().is_some())
+    /// The entries not sent yet.
+    pub fn unsent(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|e| !e.sent && e.work().is_some())
     }
 
     /// Whether a step of the engine waits for an answer. Background maps are not waited for, and the query for functions

@@ -167,7 +167,10 @@ impl Bus {
 
     fn mark_leaving(&mut self) {
         let gone = self.rescinded || self.mute;
+        let out = self.d0 != D0::In;
         for child in self.children.iter_mut() {
+            // Of a suspended bus there is no config window: its drivers let go of functions that do not answer.
+            child.out_of_reach |= child.shown != Shown::No && (out || child.assigned == Assigned::No);
             let reason = if gone { Leaving::Surprise } else { Leaving::Shutdown };
             if child.leaving.is_none() || gone {
                 child.leaving = Some(reason);
@@ -175,6 +178,12 @@ impl Bus {
             child.settled = false;
             if gone {
                 child.eject_deadline = None;
+                // What can no longer be sent is not waited for.
+                for notice in [&mut child.released, &mut child.eject_complete] {
+                    if matches!(notice, Notice::Owed | Notice::Due) {
+                        *notice = Notice::Sent;
+                    }
+                }
             }
         }
         if gone {

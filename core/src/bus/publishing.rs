@@ -29,6 +29,10 @@ impl Bus {
 
     fn next_unpublish(&self) -> Option<PublishAction> {
         let child = self.children.iter().rev().find(|child| child.retiring() && child.shown == Shown::Yes)?;
+        if child.gone_untold() {
+            // Its driver must not reach whatever is in the slot now.
+            return None;
+        }
         let reason = self.removal_reason(child.leaving);
         Some(PublishAction::Unpublish { slot: child.description.slot, reason })
     }

@@ -64,15 +64,19 @@ impl Bus {
 
     /// Works through the list: functions missing from it leave, functions new in it come. Allocates nothing. A function
     /// whose slot is still taken by one on its way out waits for that: the list stays dirty.
-    pub(super) fn diff(&mut self) {
+    ///
+    /// Returns whether a function came or began to leave.
+    pub(super) fn diff(&mut self) -> bool {
         if !self.listed.dirty {
-            return;
+            return false;
         }
+        let mut changed = false;
         for at in 0..self.children.len() {
             let Some(child) = self.children.get(at) else { break };
             let listed = self.listed.functions.iter().any(|f| f.same_function(&child.description));
             if !listed && child.leaving.is_none() {
                 self.surprise(at);
+                changed = true;
             }
         }
         let mut waiting = false;
@@ -84,21 +88,30 @@ impl Bus {
                     waiting |= child.leaving == Some(Leaving::Surprise);
                 }
                 Some(_) => waiting = true,
-                None => self.add_child(function),
+                None => changed |= self.add_child(function),
             }
         }
         self.listed.dirty = waiting;
+        changed
     }
 
-    fn add_child(&mut self, function: FunctionDescription) {
+    /// Whether the newest list, not worked through yet, says that a function is gone.
+    pub(super) fn is_unlisted(&self, child: &Child) -> bool {
+        self.listed.dirty && !self.listed.functions.iter().any(|f| f.same_function(&child.description))
+    }
+
+    fn add_child(&mut self, function: FunctionDescription) -> bool {
         let at = self.children.partition_point(|c| c.description.slot < function.slot);
         // The table is as large as the list, so there is room unless others are still leaving: then the list stays dirty.
-        if self.children.insert(at, Child::new(function)).is_ok() {
+        let added = self.children.insert(at, Child::new(function)).is_ok();
+        if added {
             self.report(Report::FunctionFound(function));
         }
+        added
     }
 
-    /// A function is gone without a word: its driver's requests end at once.
+    /// A function is gone without a word: its driver's requests end at once, and the engine's own, whose answers would be
+    /// taken for those of the next function in the slot.
     pub(super) fn surprise(&mut self, at: usize) {
         let Some(child) = self.children.get_mut(at) else { return };
         child.leaving = Some(Leaving::Surprise);
@@ -106,6 +119,7 @@ impl Bus {
         child.silenced = true;
         let slot = child.description.slot;
         self.table.fail_callers(RequestError::FunctionGone, |work| work.slot() == Some(slot));
+        self.abandon_engine_work(|work| work.slot() == Some(slot));
     }
 
     /// The host wants a function back.

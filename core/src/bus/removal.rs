@@ -2,11 +2,12 @@
 
 use crate::Slot;
 use crate::config::Reach;
+use crate::wire::PowerState;
 
 use super::child::{Assigned, Leaving, Notice, PowerOutcome, Prefetch, Shown};
 use super::outstanding::Work;
 use super::phase::{D0, Next};
-use super::{Action, Bus, FunctionError, Report, RequestError};
+use super::{Action, Bus, FunctionError, Report, Request, RequestError};
 
 /// A function that left with [`Reach::Host`]: the config half still takes its range for mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,9 +69,13 @@ impl Bus {
 
     /// What drivers and the engine itself still want of the host about a function ends.
     fn silence(&mut self, at: usize) {
-        let Some(child) = self.children.get_mut(at) else { return };
-        child.silenced = true;
+        let Some(child) = self.children.get(at) else { return };
         let slot = child.description.slot;
+        let mapping = self.table.iter().any(|entry| entry.sent && entry.work().is_some_and(|work| maps(work, slot)));
+        if let Some(child) = self.children.get_mut(at) {
+            child.silenced = true;
+            child.unknown_map |= mapping;
+        }
         let about = |work: &Work| work.slot() == Some(slot);
         self.table.fail_callers(RequestError::FunctionGone, about);
         self.abandon_engine_work(about);
@@ -188,6 +193,9 @@ impl Bus {
         }
         for child in self.children.iter_mut() {
             let slot = child.description.slot;
+            if child.gone_untold() {
+                return Next::Act(Action::FunctionGone { slot });
+            }
             if let Some(PowerOutcome { on, ok, .. }) = child.power {
                 if child.attached {
                     return Next::Act(Action::PowerCompleted { slot, on, ok });
@@ -209,4 +217,9 @@ impl Bus {
         }
         Next::Wait
     }
+}
+
+/// Whether a driver's request has the host map the function.
+fn maps(work: &Work, slot: Slot) -> bool {
+    matches!(work, Work::User(Request::PowerState { slot: of, state: PowerState::D0 }) if *of == slot)
 }

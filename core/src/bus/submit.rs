@@ -35,14 +35,16 @@ impl Bus {
     fn check(&self, request: &Request) -> Result<(), SubmitError> {
         let spoken = self.version.filter(|_| self.can_send() && self.d0 == D0::In).ok_or(SubmitError::NotUp)?;
         let slot = request.slot();
-        let child = self.child(slot).filter(|c| !c.silenced).ok_or(SubmitError::NoFunction(slot))?;
+        // A list that was not worked through yet may say that the slot has another function by now.
+        let child =
+            self.child(slot).filter(|c| !c.silenced && !self.is_unlisted(c)).ok_or(SubmitError::NoFunction(slot))?;
         let open = match self.wind {
-            None => child.assigned == Assigned::Yes,
+            None => true,
             // Its driver is being unbound, and may need the host for that.
             Some(Wind::Down) => child.shown != Shown::No,
             Some(Wind::Suspend) => matches!(child.shown, Shown::Publishing | Shown::Unpublishing),
         };
-        if !open {
+        if !open || child.assigned != Assigned::Yes {
             return Err(SubmitError::NotUp);
         }
         match request {

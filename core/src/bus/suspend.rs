@@ -1,5 +1,6 @@
 //! The way down: for good, or for a suspend.
 
+use crate::decode::GuestStyle;
 use crate::placement::Window;
 
 use super::child::{Leaving, Notice, Shown};
@@ -101,6 +102,10 @@ impl Bus {
         if self.d0 == D0::Clearing {
             for child in self.children.iter_mut() {
                 child.released = Notice::No;
+            }
+            if self.options.style == GuestStyle::Messages {
+                // That list was for clearing away only. The one that counts comes with D0.
+                (self.listed.seen, self.listed.dirty, self.listed.asked) = (false, false, false);
             }
         }
         self.d0 = D0::Out;

@@ -13,7 +13,7 @@ impl Bus {
     /// When [`Bus::handle_timeout`] must be called at the latest; `None` while nothing is waited for. The epoch when
     /// packets are in line that were never handed to [`Bus::transmit`], or when the pump has to look again. Any context.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let fresh = self.can_send() && self.table.first_unsent().is_some_and(|entry| entry.deadline.is_none());
+        let fresh = self.can_send() && self.first_sendable().is_some_and(|entry| entry.deadline.is_none());
         let ejects = self.children.iter().filter_map(|child| child.eject_deadline);
         let deadlines = self.table.next_deadline().into_iter().chain(self.listed.deadline).chain(ejects);
         if fresh || self.stirred { Some(Time::ZERO) } else { deadlines.min() }

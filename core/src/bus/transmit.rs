@@ -52,8 +52,17 @@ impl Bus {
         }
     }
 
+    /// The first request in line. One about a function that the newest list does not have is held back until that list was
+    /// worked through: its slot may have another function by now.
+    pub(super) fn first_sendable(&self) -> Option<&super::outstanding::Entry> {
+        self.table.unsent().find(|entry| {
+            let child = entry.work().and_then(Work::slot).and_then(|slot| self.child(slot));
+            !child.is_some_and(|child| self.is_unlisted(child))
+        })
+    }
+
     fn next_due(&self) -> Option<Due> {
-        if let Some(entry) = self.table.first_unsent() {
+        if let Some(entry) = self.first_sendable() {
             return Some(Due::Entry(entry.id));
         }
         if let Some((at, slot, entry)) = self.dying_interrupt() {
@@ -92,6 +101,8 @@ impl Bus {
                 false
             }
             Err(SendError::Closed) => {
+                // The way down begins here, and the pump has to look again.
+                self.stirred = true;
                 self.mute = true;
                 self.fail(BusError::ChannelClosed);
                 false

@@ -117,6 +117,11 @@ impl Bus {
                     child.lost = false;
                 }
             }
+            Action::FunctionGone { slot } => {
+                if let Some(child) = self.child_mut(slot) {
+                    child.gone_told = true;
+                }
+            }
             Action::HostUnmapped { slot: None } => self.host_unmapped = false,
             Action::HostUnmapped { slot: Some(slot) } => self.departed.retain(|departed| departed.slot != slot),
             Action::PrefetchStarted { slot } => {

@@ -56,7 +56,12 @@ impl ConfigSpace {
         if self.windows.contains(&window) {
             return Ok(());
         }
-        self.windows.try_push(window).map_err(|_| ConfigError::TooManyWindows)
+        if self.windows.len() >= ConfigSpace::most_windows(self.functions.len()) {
+            return Err(ConfigError::TooManyWindows);
+        }
+        // Reserved for in `reserve`.
+        self.windows.push(window);
+        Ok(())
     }
 
     /// Takes a window back. Returns false, and changes nothing, if it is not one of this bus or if the host may still have

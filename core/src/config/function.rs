@@ -15,7 +15,7 @@ use crate::decode::{BarWrite, DecodeState, Edge, Ledger, MEMORY, Plan, Policy, S
 use crate::wire::FunctionDescription;
 
 /// Whether a cell of the function table is in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Occupancy {
     /// Free.
     Vacant,
@@ -26,7 +26,7 @@ pub(super) enum Occupancy {
 }
 
 /// One cell of the function table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Function {
     pub occupancy: Occupancy,
     pub description: FunctionDescription,
@@ -37,6 +37,8 @@ pub(super) struct Function {
     pub power: Power,
     /// The function may be in reset or gone: vendor id reads go to the host until it answers (I9).
     pub awaiting: bool,
+    /// It does not answer any more and is not to be touched: see [`super::ConfigSpace::function_gone`].
+    pub gone: bool,
     /// A Resizable BAR control register was written: the probed masks may be wrong.
     pub masks_stale: bool,
     /// The guest has used Resizable BAR: a reset may bring other sizes.
@@ -55,6 +57,7 @@ impl Function {
             capabilities: Capabilities::default(),
             power: Power::default(),
             awaiting: false,
+            gone: false,
             masks_stale: false,
             resizable: false,
             ledger: Ledger::default(),

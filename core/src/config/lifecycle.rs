@@ -26,7 +26,8 @@ pub struct FunctionSeed {
     pub description: FunctionDescription,
     /// The host's answer to QUERY_RESOURCE_REQUIREMENTS.
     pub probed: ProbedBars,
-    /// Where its BARs are to be, by lower register; `None` is address 0.
+    /// Where its BARs are to be, by lower register; `None` is address 0. With all of them at 0 it is the guest that places
+    /// the BARs: nothing is written or mapped ahead of it, under any policy.
     pub bars: [Option<u64>; 6],
     /// Whether the host holds these addresses already (RESOURCES_ASSIGNED with descriptors).
     pub host_bars_known: bool,
@@ -82,6 +83,15 @@ impl ConfigSpace {
         self.start(port, at, host_bars_known);
     }
 
+    /// The function does not answer any more: it left the bus, or the bus its channel. Until it is detached its config
+    /// space reads all ones, writes are dropped, and nothing reaches the host, where another function may be in its slot
+    /// already. Nothing for an empty slot. Any context.
+    pub fn function_gone(&mut self, slot: Slot) {
+        if let Some(function) = self.find(slot).and_then(|at| self.functions.get_mut(at)) {
+            function.gone = true;
+        }
+    }
+
     /// Brings the host's side of a function to where the policy starts.
     fn start(&mut self, port: &mut dyn ConfigPort, at: usize, host_bars_known: bool) {
         let options = self.options;
@@ -112,6 +122,11 @@ impl ConfigSpace {
         }
         if options.style == GuestStyle::ConfigSpace {
             self.with_page(port, at, |function, page, _| {
+                // BARs that nobody has placed are the guest's to place, and so is decode: a map at 0 would break I3.
+                let unplaced = function.decode.guest().addresses().iter().flatten().all(|address| *address == 0);
+                if unplaced && function.decode.guest().has_bars() {
+                    return;
+                }
                 let plan = function.decode.plan_start(function.command.current());
                 function.execute(page, &plan);
                 function.decode.guest_decode_becomes(options.policy == Policy::Eager);
@@ -153,6 +168,7 @@ impl ConfigSpace {
             function.cache.set_on(false);
             function.power = Default::default();
             function.awaiting = false;
+            function.gone = false;
             function.masks_stale = false;
             function.resizable = false;
         }

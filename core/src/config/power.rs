@@ -35,7 +35,8 @@ impl ConfigSpace {
 
     fn check_prefetch(&self, at: usize, slot: Slot) -> Result<(), EnableRefused> {
         self.check_enable(at)?;
-        let told = self.functions.get(at).is_some_and(|function| function.decode.bars_agree());
+        // A function that did not answer when its BARs were written may not have them.
+        let told = self.functions.get(at).is_some_and(|function| function.decode.bars_agree() && !function.awaiting);
         if !told || self.has_conflicts(at) {
             return Err(EnableRefused::BarsNotTold { slot });
         }
@@ -53,7 +54,7 @@ impl ConfigSpace {
     /// The guest starts a function by message: says what must be sent, or why not (I3; counted and reported). Functions
     /// that only linger in the way are cleared through the window. Any context.
     pub fn plan_power_on(&mut self, port: &mut dyn ConfigPort, slot: Slot) -> Result<PowerPlan, EnableRefused> {
-        let at = self.find(slot).ok_or(EnableRefused::NoFunction { slot })?;
+        let at = self.find_present(slot).ok_or(EnableRefused::NoFunction { slot })?;
         self.with_page(port, at, |function, page, reports| function.probe_again(page, reports));
         let Some(function) = self.functions.get(at) else { return Err(EnableRefused::NoFunction { slot }) };
         let (host, agree) = (function.decode.host(), function.decode.bars_agree());

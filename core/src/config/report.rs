@@ -46,7 +46,7 @@ pub enum EnableRefused {
 
 /// Reports waiting to be taken. When nobody takes them the oldest stay and the rest is counted: what went wrong first
 /// says most.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reports {
     waiting: ArrayVec<ConfigReport, 16>,
     lost: u64,

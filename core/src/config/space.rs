@@ -2,8 +2,6 @@
 
 use alloc::vec::Vec;
 
-use arrayvec::ArrayVec;
-
 use super::access::Access;
 use super::function::{Function, Occupancy};
 use super::header;
@@ -15,9 +13,6 @@ use crate::backend::ConfigPort;
 use crate::decode::{GuestStyle, GuestView, HostView, Ledger, MEMORY, Policy, Scope, maps};
 use crate::placement::Window;
 use crate::wire::FunctionDescription;
-
-/// Windows a bus can have: low and high, and more of each for functions added later.
-pub(super) const MOST_WINDOWS: usize = 16;
 
 /// How a [`ConfigSpace`] is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,13 +47,16 @@ impl Default for ConfigOptions {
 /// No method allocates after [`ConfigSpace::new`] and [`ConfigSpace::reserve`], sleeps, or loops without bound; all but
 /// those two may be called in any context. There is no lock inside: the caller holds one of its own around every call,
 /// because a function select and the access after it belong together.
-#[derive(Clone, Debug)]
+///
+/// Equality and hash are for model checkers, which [`ConfigSpace::forget_statistics`] first.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConfigSpace {
     pub(super) options: ConfigOptions,
     pub(super) functions: Vec<Function>,
     /// By slot: the cell of the table it was last put in. To be checked against the cell.
     routes: Vec<u8>,
-    pub(super) windows: ArrayVec<Window, MOST_WINDOWS>,
+    /// Reserved for [`ConfigSpace::most_windows`].
+    pub(super) windows: Vec<Window>,
     /// The function that was selected last; `None` when somebody else may have selected.
     pub(super) selector: Option<Slot>,
     pub(super) reports: Reports,
@@ -68,6 +66,7 @@ pub struct ConfigSpace {
 
 impl ConfigSpace {
     /// An empty bus. Allocates the function table: sleepable context only.
+    #[inline(never)] // See reserve.
     pub fn new(options: ConfigOptions) -> Result<ConfigSpace, ConfigError> {
         if options.isolated && !options.policy.allowed_when_isolated() {
             return Err(ConfigError::NotAllowedWhenIsolated(options.policy));
@@ -76,7 +75,7 @@ impl ConfigSpace {
             options,
             functions: Vec::new(),
             routes: Vec::new(),
-            windows: ArrayVec::new_const(),
+            windows: Vec::new(),
             selector: None,
             reports: Reports::default(),
             departed: Ledger::default(),
@@ -89,16 +88,26 @@ impl ConfigSpace {
 
     /// Makes room for `capacity` functions in all (1 to 256; a smaller number than before changes nothing). Allocates:
     /// sleepable context only, and the caller keeps everybody else out.
+    #[inline(never)] // A vacant function passes the stack: not in the frame of a caller that has a ConfigSpace on its own.
     pub fn reserve(&mut self, capacity: u16) -> Result<(), ConfigError> {
         if !(1..=256).contains(&capacity) {
             return Err(ConfigError::Capacity);
         }
         let missing = usize::from(capacity).saturating_sub(self.functions.len());
         self.functions.try_reserve_exact(missing).map_err(|_| ConfigError::OutOfMemory)?;
+        let windows = ConfigSpace::most_windows(self.functions.len().saturating_add(missing));
+        let missing_windows = windows.saturating_sub(self.windows.len());
+        self.windows.try_reserve_exact(missing_windows).map_err(|_| ConfigError::OutOfMemory)?;
         for _ in 0..missing {
             self.functions.push(Function::vacant(NOBODY));
         }
         Ok(())
+    }
+
+    /// The windows that a bus with room for so many functions can have: a low and a high one for those of the start, and
+    /// in the worst case of hot add two more for each.
+    pub(super) const fn most_windows(functions: usize) -> usize {
+        functions.saturating_mul(2).saturating_add(2)
     }
 
     /// The options the space was made with.
@@ -116,6 +125,11 @@ impl ConfigSpace {
     /// The cell of the function in a slot.
     pub(super) fn find(&self, slot: Slot) -> Option<usize> {
         self.cell_of(slot).filter(|at| self.functions.get(*at).is_some_and(|f| f.occupancy == Occupancy::Attached))
+    }
+
+    /// The cell of the function in a slot, unless it is known not to answer any more.
+    pub(super) fn find_present(&self, slot: Slot) -> Option<usize> {
+        self.find(slot).filter(|at| self.functions.get(*at).is_some_and(|function| !function.gone))
     }
 
     pub(super) fn route(&mut self, slot: Slot, at: usize) {
@@ -155,7 +169,7 @@ impl ConfigSpace {
             };
         };
         let nothing = access.width().all_ones();
-        let Some(at) = self.find(slot) else { return nothing };
+        let Some(at) = self.find_present(slot) else { return nothing };
         let Some((value, trapped)) =
             self.with_page(port, at, |function, page, reports| function.read(page, reports, access))
         else {
@@ -171,7 +185,7 @@ impl ConfigSpace {
     /// dropped. Any context. Takes as long as the host takes to map, when it turns decode on.
     pub fn write(&mut self, port: &mut dyn ConfigPort, slot: Slot, offset: u16, bytes: usize, value: u32) {
         let Some(access) = Access::new(offset, bytes) else { return };
-        let Some(at) = self.find(slot) else { return };
+        let Some(at) = self.find_present(slot) else { return };
         let before = self.total_traps(at);
         if access.dword() == header::COMMAND {
             self.write_command_dword(port, at, access, value);
@@ -239,7 +253,7 @@ impl ConfigSpace {
     /// Whether the function is there: its vendor id, read from the host and never from a cache (I9). False for an empty
     /// slot. Any context.
     pub fn alive(&mut self, port: &mut dyn ConfigPort, slot: Slot) -> bool {
-        let Some(at) = self.find(slot) else { return false };
+        let Some(at) = self.find_present(slot) else { return false };
         self.with_page(port, at, |function, page, _| function.alive(page)).is_some_and(|(alive, _)| alive)
     }
 
@@ -251,7 +265,7 @@ impl ConfigSpace {
     /// A function driver is bound to the function, or not any more. Under [`Policy::Absorbing`] clears linger only while
     /// nobody is bound; a clear that lingers when a driver is bound is sent now. Any context.
     pub fn set_bound(&mut self, port: &mut dyn ConfigPort, slot: Slot, bound: bool) {
-        let Some(at) = self.find(slot) else { return };
+        let Some(at) = self.find_present(slot) else { return };
         self.with_page(port, at, |function, page, _| {
             function.decode.set_scope(Scope::of_bound(bound));
             if bound && function.decode.policy() == Policy::Absorbing && function.decode.is_ahead() {
@@ -279,6 +293,16 @@ impl ConfigSpace {
             total.merge(function.ledger);
         }
         total
+    }
+
+    /// Sets all ledgers to zero and drops what waits to be reported. Nothing that the space does depends on them. Any
+    /// context.
+    pub fn forget_statistics(&mut self) {
+        self.departed = Ledger::default();
+        self.reports = Reports::default();
+        for function in &mut self.functions {
+            function.ledger = Ledger::default();
+        }
     }
 
     /// The slots that have a function.

@@ -226,9 +226,12 @@ impl DecodeState {
 
     /// A background map of the BARs as the host holds them was started.
     pub fn prefetch_started(&mut self) -> Edge {
-        let was = self.host.is_mapped();
+        if self.host.is_mapped() {
+            // What is mapped already does not depend on how this ends.
+            return Edge::None;
+        }
         self.host.set_decode(HostDecode::Mapping);
-        if was { Edge::None } else { Edge::Map }
+        Edge::Map
     }
 
     /// The background map ended. Says nothing new if the guest has used or undone it meanwhile.

@@ -17,6 +17,11 @@ impl Bus {
         self.check_ranges(shared, now, slot);
         let Some(function) = self.functions.get_mut(&slot) else { return now };
         shared.map_ranges(self.id, slot, &function.device);
+        if function.device.ranges().is_empty() {
+            // Nothing to map: the bit alone changes.
+            function.device.set_decode(true);
+            return now;
+        }
         let takes = shared.options.cost.map_time(function.device.map_bytes());
         let end = shared.mapper.map(self.id, slot, now.max(function.mapped_at), takes, reason);
         function.device.set_decode(true);
@@ -30,6 +35,9 @@ impl Bus {
     /// Turns a function's decode off because the guest said so. Returns when that is done: behind a map that still runs.
     pub(super) fn turn_off(&mut self, shared: &mut Shared, now: Time, slot: Slot) -> Time {
         let Some(done) = self.unmap(shared, now, slot) else { return now };
+        if !self.has_ranges(slot) {
+            return done;
+        }
         let ledger = self.ledgers.entry(slot).or_default();
         ledger.unmaps = ledger.unmaps.saturating_add(1);
         done
@@ -37,10 +45,14 @@ impl Bus {
 
     /// Turns a function's decode off by the host's own doing.
     pub(super) fn turn_off_by_host(&mut self, shared: &mut Shared, now: Time, slot: Slot) {
-        if self.unmap(shared, now, slot).is_some() {
+        if self.unmap(shared, now, slot).is_some() && self.has_ranges(slot) {
             let ledger = self.ledgers.entry(slot).or_default();
             ledger.host_unmaps = ledger.host_unmaps.saturating_add(1);
         }
+    }
+
+    fn has_ranges(&self, slot: Slot) -> bool {
+        self.functions.get(&slot).is_some_and(|function| !function.device.ranges().is_empty())
     }
 
     /// `None` if the function does not decode.

@@ -169,7 +169,8 @@ fn bars_written_while_decoding_are_ignored() {
     guest.host.clear_violations();
     guest.status(&assigned(MessageType::RESOURCES_ASSIGNED2, 0, descriptors));
     let noted = guest.errors();
-    assert_eq!(noted[1..], [0, 4].map(|register| ViolationKind::BarWriteWhileDecoding { register }));
+    // An empty descriptor writes nothing.
+    assert_eq!(noted[1..], [ViolationKind::BarWriteWhileDecoding { register: 0 }]);
     assert_eq!(guest.host.function(guest.bus, Slot::ZERO).unwrap().bars[1], 0x10);
 }
 

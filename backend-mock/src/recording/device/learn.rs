@@ -89,9 +89,20 @@ fn function(script: &Script, slot: u32, rules: Rules) -> (FunctionModel, Vec<Sch
         // Whether or not this guest ever turned decode on.
         model.writable[COMMAND] |= MEMORY;
     }
+    if powered_on_unseen(script, slot) {
+        model.first_value[COMMAND] &= !MEMORY;
+    }
     find_reset_registers(&mut model);
     model.value.clone_from(&model.first_value);
     (model, changes)
+}
+
+/// Whether the host turned decode on before the guest looked at the function: it was off then, though no read shows it.
+fn powered_on_unseen(script: &Script, slot: u32) -> bool {
+    let first = script.accesses.iter().find(|access| access.slot == slot).map_or(usize::MAX, |access| access.index);
+    let mut host = script.host.iter().filter(|change| change.slot.is_none_or(|only| only == slot));
+    let power = host.find(|change| matches!(change.change, Change::SetMemory(_)));
+    power.is_some_and(|power| power.index < first && power.change == Change::SetMemory(true))
 }
 
 /// Gathers what the accesses to one function tell.

@@ -1,74 +1,121 @@
-//! The golden traces through our config half.
+//! The golden traces through both halves.
 
 use super::super::tests::{INTERLEAVED, LINUX_6_1, LINUX_6_12, parse};
 use super::*;
 
-fn linux_6_12(policy: Policy) -> Replay {
-    replay(&Recording::parse("6.12", LINUX_6_12).unwrap(), policy).unwrap()
+mod edited;
+mod made;
+
+fn text(golden: &[u8]) -> String {
+    std::str::from_utf8(golden).unwrap().to_owned()
 }
 
-#[test]
-fn deferred_reads_as_recorded_for_a_quarter_of_the_traps() {
-    let replayed = linux_6_12(Policy::Deferred);
+fn replayed(text: &str, policy: Policy) -> Replay {
+    replay(&parse(text).unwrap(), policy).unwrap()
+}
+
+/// The counts, and all that was found.
+#[track_caller]
+fn assert_as_recorded(text: &str, policy: Policy) -> ReplayCounts {
+    let replayed = replayed(text, policy);
     for section in &replayed.sections {
         assert_eq!((section.mismatches.as_slice(), section.message_errors.as_slice()), ([].as_slice(), [].as_slice()));
     }
-    let counts = replayed.counts;
-    assert_eq!((counts.guest_reads, counts.guest_writes, counts.mismatches), (1364, 284, 0));
-    assert_eq!((counts.maps_recorded, counts.unmaps_recorded, counts.traps_recorded), (13, 7, 3296));
-    assert_eq!((counts.maps, counts.unmaps, counts.host_unmaps), (13, 7, 2));
-    assert!(counts.traps * 4 <= counts.traps_recorded, "{counts:?}");
-    assert_eq!((counts.messages, counts.message_errors), (196, 0));
+    assert_eq!((replayed.counts.mismatches, replayed.counts.message_errors), (0, 0));
+    replayed.counts
+}
+
+/// Traps, maps and unmaps by policy.
+type Expected = [(Policy, [u64; 4]); 4];
+
+#[track_caller]
+fn assert_costs(golden: &[u8], expected: Expected) {
+    for (policy, [traps, maps, unmaps, host_unmaps]) in expected {
+        let counts = assert_as_recorded(&text(golden), policy);
+        let found = [counts.traps, counts.maps, counts.unmaps, counts.host_unmaps];
+        assert_eq!(found, [traps, maps, unmaps, host_unmaps], "{policy}");
+    }
 }
 
 #[test]
-fn absorbing_saves_the_pairs_of_a_remove_and_rescan() {
-    let replayed = linux_6_12(Policy::Absorbing);
-    let remove = replayed.sections.iter().find(|section| section.name == "remove").unwrap();
-    assert_eq!((remove.counts.maps_recorded, remove.counts.maps, remove.counts.unmaps), (8, 1, 0), "{remove:?}");
-    assert_eq!(remove.counts.mismatches, 0, "{remove:?}");
-}
-
-#[test]
-fn prefetch_maps_once_per_start() {
-    let replayed = linux_6_12(Policy::Prefetch);
-    let maps: Vec<u64> = replayed.sections.iter().map(|section| section.counts.maps).collect();
-    assert_eq!((maps, replayed.counts.mismatches), (vec![1, 2, 2, 8], 0), "{replayed:?}");
-}
-
-#[test]
-fn the_6_1_guest_reads_as_recorded() {
-    let replayed = replay(&Recording::parse("6.1", LINUX_6_1).unwrap(), Policy::Deferred).unwrap();
-    assert_eq!((replayed.counts.mismatches, replayed.counts.message_errors), (0, 0), "{replayed:?}");
-    assert_eq!((replayed.counts.maps, replayed.counts.unmaps), (1, 0));
-    assert!(replayed.counts.traps * 4 <= replayed.counts.traps_recorded, "{replayed:?}");
-}
-
-#[test]
-fn channels_of_one_section_are_replayed_apart() {
-    let replayed = replay(&parse(INTERLEAVED).unwrap(), Policy::Deferred).unwrap();
-    // The one message of a kind that nobody knows.
-    assert_eq!((replayed.counts.message_errors, replayed.counts.guest_writes), (1, 3));
-}
-
-#[test]
-fn two_channels_interleaved_cost_twice_one() {
-    let one = std::str::from_utf8(LINUX_6_1).unwrap();
-    let twice: String = one.lines().map(|line| format!("{line}\n{}\n", line.replace("3f5ae738", "008091f6"))).collect();
-    let [one, two] = [one, &twice].map(|text| replay(&parse(text).unwrap(), Policy::Deferred).unwrap().counts);
-    let mut doubled = one;
-    doubled += one;
-    assert_eq!(two, doubled);
-}
-
-#[test]
-fn a_function_that_vanishes_is_seen_to_be_gone() {
-    let mut text = std::str::from_utf8(LINUX_6_1).unwrap().to_owned();
-    text.push_str(
-        "\n00443 4.0 [3f5ae738] CFG SLOT <- 0x0\n00444 4.0 [3f5ae738] CFG RD off=0x000 len=2 -> ffff\n\
-         00445 4.1 [3f5ae738] H->G desc(type=6/inband flags=0 txid=0x0) BUS_RELATIONS2 len=8 : 19004942 00000000\n\
-         00446 4.2 [3f5ae738] CFG RD off=0x004 len=2 -> ffff\n",
+fn the_6_12_recording_under_every_policy() {
+    assert_costs(
+        LINUX_6_12,
+        [
+            (Policy::Eager, [857, 13, 7, 2]),
+            (Policy::Deferred, [715, 13, 7, 2]),
+            (Policy::Absorbing, [708, 6, 0, 2]),
+            (Policy::Prefetch, [715, 13, 7, 2]),
+        ],
     );
-    let counts = replay(&parse(&text).unwrap(), Policy::Deferred).unwrap().counts;
-    assert_eq!((counts.mismatches, counts.message_errors, counts.host_unmaps), (0, 0, 1));
+    let counts = assert_as_recorded(&text(LINUX_6_12), Policy::Deferred);
+    assert_eq!((counts.guest_reads, counts.guest_writes, counts.messages), (1364, 284, 196));
+    assert_eq!((counts.maps_recorded, counts.unmaps_recorded, counts.traps_recorded), (13, 7, 3296));
+    assert!(counts.traps * 4 <= counts.traps_recorded);
+}
+
+#[test]
+fn the_6_1_recording_under_every_policy() {
+    assert_costs(
+        LINUX_6_1,
+        [
+            (Policy::Eager, [107, 1, 0, 0]),
+            (Policy::Deferred, [86, 1, 0, 0]),
+            (Policy::Absorbing, [86, 1, 0, 0]),
+            (Policy::Prefetch, [86, 1, 0, 0]),
+        ],
+    );
+}
+
+#[test]
+fn maps_section_by_section() {
+    let by_section = |policy| {
+        let replayed = replayed(&text(LINUX_6_12), policy);
+        replayed.sections.iter().map(|s| (s.name.clone(), s.counts.maps, s.counts.unmaps)).collect::<Vec<_>>()
+    };
+    let expected = |remove: (u64, u64)| {
+        [("boot", (1, 0)), ("reload", (2, 0)), ("unbind", (2, 0)), ("remove", remove)]
+            .map(|(name, (maps, unmaps))| (name.to_owned(), maps, unmaps))
+            .to_vec()
+    };
+    assert_eq!(by_section(Policy::Eager), expected((8, 7)));
+    assert_eq!(by_section(Policy::Deferred), expected((8, 7)));
+    assert_eq!(by_section(Policy::Absorbing), expected((1, 0)));
+    assert_eq!(by_section(Policy::Prefetch), expected((8, 7)));
+}
+
+/// The background map begins with the scan, long before the guest sets Memory.
+#[test]
+fn prefetch_maps_when_the_scan_begins() {
+    let recording = parse(&text(LINUX_6_1)).unwrap();
+    let section = &recording.sections[0];
+    let is_scan = |kind: &EventKind| matches!(kind, EventKind::ConfigRead(read) if read.offset == 0x0E);
+    let scan = section.events.iter().position(|event| is_scan(&event.kind)).unwrap();
+    for (policy, maps) in [(Policy::Prefetch, 1), (Policy::Eager, 0), (Policy::Deferred, 0), (Policy::Absorbing, 0)] {
+        let mut lane = Lane::new(section, section.channels()[0], policy).unwrap();
+        for index in 0..scan {
+            lane.take(index);
+        }
+        assert_eq!(lane.device_counts().maps, 0, "{policy}");
+        lane.take(scan);
+        assert_eq!(lane.device_counts().maps, maps, "{policy}");
+    }
+}
+
+/// What was cut off at the end is no error, wherever the end is.
+#[test]
+fn any_beginning_of_a_recording_is_as_recorded() {
+    let text = text(LINUX_6_1);
+    let lines: Vec<&str> = text.lines().collect();
+    for end in (4..lines.len()).filter(|end| lines[end - 1].contains("desc(") || end % 37 == 0) {
+        assert_as_recorded(&lines[..end].join("\n"), Policy::Deferred);
+    }
+}
+
+#[test]
+fn line_ends_of_another_system_change_nothing() {
+    for golden in [LINUX_6_1, LINUX_6_12] {
+        let text = text(golden);
+        assert_eq!(replayed(&text.replace('\n', "\r\n"), Policy::Deferred), replayed(&text, Policy::Deferred));
+    }
 }

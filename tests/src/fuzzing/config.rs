@@ -1,0 +1,148 @@
+//! Arbitrary accesses of a guest, under every policy, in front of a strict host.
+
+use arbitrary::{Result, Unstructured};
+use hvpci_core::Slot;
+use hvpci_core::config::{ConfigOptions, ConfigSpace, FunctionSeed, Functions, Reach};
+use hvpci_core::decode::Policy;
+use hvpci_core::placement::{Aperture, Window};
+use hvpci_core::wire::{FunctionDescription, ProbedBars};
+
+use super::device::{ATTRIBUTES, FUNCTIONS, Host, MASKS};
+
+const HIGH: u64 = 0x10_0000_0000;
+const LOW: u64 = 0xF000_0000;
+
+fn slot(at: usize) -> Slot {
+    Slot::from_wire(at as u32).expect("a slot of the device table")
+}
+
+/// Invariants I1, I2, I3 and I5 hold whatever the guest does (I2 and I3 not for Eager), and nothing panics.
+pub fn config(bytes: &[u8]) {
+    // Running out of bytes is the ordinary end.
+    let _ = drive(&mut Unstructured::new(bytes));
+}
+
+fn seed(at: usize) -> FunctionSeed {
+    let description = FunctionDescription {
+        slot: slot(at),
+        vendor: 0x1414,
+        device: 0xB111,
+        revision: 0,
+        prog_if: 0,
+        sub_class: 2,
+        base_class: 3,
+        subsystem_vendor: 0,
+        subsystem: 0,
+        serial: 0,
+        numa_node: None,
+    };
+    let probed = ProbedBars(core::array::from_fn(|n| MASKS[n] | ATTRIBUTES[n]));
+    let bars = [Some(HIGH + ((at as u64) << 20)), None, Some(LOW + ((at as u64) << 16)), None, None, None];
+    FunctionSeed { description, probed, bars, host_bars_known: false }
+}
+
+fn drive(input: &mut Unstructured<'_>) -> Result<()> {
+    let policy = *input.choose(&[Policy::Eager, Policy::Deferred, Policy::Absorbing, Policy::Prefetch])?;
+    let options = ConfigOptions { policy, capacity: FUNCTIONS as u16, cache: input.arbitrary()?, ..Default::default() };
+    let mut space = ConfigSpace::new(options).expect("valid options");
+    let windows = [(Aperture::High, HIGH, 3 << 20), (Aperture::Low, LOW, 3 << 16)];
+    for (aperture, base, size) in windows {
+        space.claim_window(Window { aperture, base, size }).expect("valid windows");
+    }
+    let mut host = Host::new(policy != Policy::Eager, windows.map(|(_, base, size)| (base, size)).to_vec());
+    let mut attached = [false; FUNCTIONS];
+    let first = input.int_in_range(1..=FUNCTIONS)?;
+    for (at, attached) in attached.iter_mut().enumerate().take(first) {
+        space.attach(&mut host, &seed(at)).expect("room for all");
+        *attached = true;
+    }
+    while !input.is_empty() {
+        let at = input.int_in_range(0..=FUNCTIONS - 1)?;
+        step(input, &mut space, &mut host, &mut attached, at)?;
+        check(&space, &host, &attached);
+        if input.ratio(1, 8)? {
+            while space.take_report().is_some() {}
+        }
+    }
+    for (at, _) in attached.iter().enumerate().filter(|(_, attached)| **attached) {
+        space.detach(&mut host, slot(at), Reach::Clear);
+        assert!(!host.functions[at].memory(), "I5: function {at} stays mapped");
+    }
+    Ok(())
+}
+
+fn step(
+    input: &mut Unstructured<'_>,
+    space: &mut ConfigSpace,
+    host: &mut Host,
+    attached: &mut [bool; FUNCTIONS],
+    at: usize,
+) -> Result<()> {
+    let me = slot(at);
+    match input.int_in_range(0..=15)? {
+        // A plausible guest: BARs at places that may or may not be legal, COMMAND, the registers that reset.
+        0..=2 => {
+            let place = input.int_in_range(0..=3u32)?;
+            let (register, value) = *input.choose(&[
+                (0x10, place << 20),
+                (0x14, 0x10),
+                (0x14, place),
+                (0x18, LOW as u32 + (place << 16)),
+                (0x10, u32::MAX),
+            ])?;
+            space.write(host, me, register, 4, value);
+        }
+        3..=5 => space.write(host, me, 0x04, 2, u32::from(input.int_in_range(0..=7u16)?)),
+        6 => space.write(host, me, 0x44, 2, u32::from(input.int_in_range(0..=3u16)?)),
+        7 => space.write(host, me, 0x58, 2, if input.arbitrary()? { 0x8000 } else { 0x2810 }),
+        // Any access at all.
+        8 => space.write(host, me, input.arbitrary()?, input.int_in_range(0..=8)?, input.arbitrary()?),
+        9 => {
+            let _ =
+                space.read(host, Slot::from_devfn(input.arbitrary()?), input.arbitrary()?, input.int_in_range(0..=8)?);
+        }
+        10 => {
+            let value = space.read(host, me, input.int_in_range(0..=255u16)?, *input.choose(&[1, 2, 4])?);
+            let _ = value;
+        }
+        11 => space.set_bound(host, me, input.arbitrary()?),
+        12 => {
+            host.reset(at);
+            space.host_lost_state(Functions::One(me));
+        }
+        13 if attached[at] => {
+            let reach = *input.choose(&[Reach::Host, Reach::Clear, Reach::Gone])?;
+            space.detach(host, me, reach);
+            attached[at] = false;
+            if reach != Reach::Clear {
+                host.reset(at);
+                space.host_unmapped(Functions::One(me));
+            }
+        }
+        13 => attached[at] = space.attach(host, &seed(at)).is_ok(),
+        14 if policy_prefetches(space) => {
+            if space.prefetch_started(me).is_ok() {
+                host.set_memory(at, true);
+                space.prefetch_finished(me, input.arbitrary()?);
+            }
+        }
+        14 => space.set_read_cache(me, input.arbitrary()?),
+        _ => {
+            assert_eq!(space.alive(host, me), attached[at]);
+        }
+    }
+    Ok(())
+}
+
+fn policy_prefetches(space: &ConfigSpace) -> bool {
+    space.options().policy == Policy::Prefetch
+}
+
+fn check(space: &ConfigSpace, host: &Host, attached: &[bool; FUNCTIONS]) {
+    for (at, attached) in attached.iter().enumerate() {
+        let function = &host.functions[at];
+        let guest = space.guest_view(slot(at)).is_some_and(|view| view.memory());
+        assert!(!guest || function.memory(), "I1: function {at} is not mapped, and the guest believes it is");
+        assert!(*attached || !function.memory(), "I5: function {at} is gone, and mapped");
+    }
+}

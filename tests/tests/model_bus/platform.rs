@@ -1,0 +1,182 @@
+//! The abstract platform: what it holds, and whether it is asked for what makes sense.
+
+use hvpci_core::backend::PlatformError;
+use hvpci_core::bus::{Action, ActionDone, PublishAction};
+use hvpci_core::placement::{Aperture, Window};
+
+use super::host::{BAR, Mapped, bit};
+use super::world::{Broken, NOW, World};
+
+/// What the platform holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Platform {
+    pub channel: bool,
+    pub config_window: bool,
+    /// Windows reserved, and whether the config half has them.
+    pub windows: Vec<(Window, bool)>,
+    /// Bit per slot.
+    pub attached: u8,
+    pub published: u8,
+    pub pumping: Option<Action>,
+    pub publishing: Option<PublishAction>,
+}
+
+impl Platform {
+    /// Nothing is open, reserved, claimed, attached or published.
+    pub fn is_bare(&self) -> bool {
+        *self == Platform::default()
+    }
+}
+
+impl World {
+    /// Whether an action may be begun.
+    pub fn begin(&mut self, action: Action) {
+        match action {
+            Action::OpenChannel => self.require(!self.platform.channel && !self.host.rescinded, "open once"),
+            Action::CloseChannel => self.require(self.platform.channel, "close what is open"),
+            Action::ReserveConfigWindow => self.require(!self.platform.config_window, "one config window"),
+            Action::ReleaseConfigWindow => self.require(self.platform.config_window, "release the config window"),
+            Action::ReserveWindow(_) => {}
+            Action::ReleaseWindow(window) => {
+                let spare = self.platform.windows.contains(&(window, false));
+                self.require(spare, "release a window that is reserved and not claimed");
+                let mapped = |base| window.contains(base, BAR);
+                if self.host.mapped.iter().any(|m| mapped(m.base)) {
+                    self.breaks(Broken::StillMapped);
+                }
+            }
+            Action::ClaimWindow(window) => {
+                self.require(self.platform.windows.contains(&(window, false)), "claim a window that is reserved");
+            }
+            Action::UnclaimWindow(window) => {
+                self.require(self.platform.windows.contains(&(window, true)), "unclaim a window that is claimed");
+                self.require(self.platform.attached == 0, "unclaim with nothing attached");
+            }
+            Action::Attach { slot } => {
+                let number = slot.to_wire();
+                let listed = self.host.list.iter().any(|f| f.slot == number) && self.host.open && !self.host.closed;
+                let assigned = self.host.assigned & bit(number) != 0 || !listed || self.host.ejecting != [None; 2];
+                self.require(assigned, "attach with assigned resources");
+                self.require(self.platform.attached & bit(number) == 0, "attach once");
+                let Some(base) = self.bar(number) else { return self.require(false, "attach a function with BARs") };
+                let claimed =
+                    self.platform.windows.iter().any(|(window, claimed)| *claimed && window.contains(base, BAR));
+                self.require(claimed, "attach inside a claimed window");
+                let over = |m: &Mapped| m.slot != number && m.base < base + BAR && base < m.base + BAR;
+                if self.host.mapped.iter().any(over) {
+                    self.breaks(Broken::StillMapped);
+                }
+            }
+            Action::Detach { slot, .. } => {
+                self.require(self.platform.attached & bit(slot.to_wire()) != 0, "detach what is attached");
+                self.require(self.platform.published & bit(slot.to_wire()) == 0, "detach what is not published");
+            }
+            Action::PrefetchStarted { slot }
+            | Action::PrefetchFinished { slot, .. }
+            | Action::PowerCompleted { slot, .. } => {
+                self.require(self.platform.attached & bit(slot.to_wire()) != 0, "tell of what is attached");
+            }
+            Action::FunctionGone { .. }
+            | Action::HostLostState { .. }
+            | Action::HostUnmapped { .. }
+            | Action::InterruptRecreated { .. } => {}
+        }
+    }
+
+    pub fn pump_done(&mut self, ok: bool) {
+        let Some(action) = self.platform.pumping.take() else { return };
+        let done = match action {
+            Action::OpenChannel if ok && !self.host.rescinded => {
+                (self.platform.channel, self.host.open) = (true, true);
+                ActionDone::ChannelOpened(Ok(()))
+            }
+            Action::OpenChannel => ActionDone::ChannelOpened(Err(PlatformError::ChannelOpen)),
+            Action::CloseChannel => {
+                self.platform.channel = false;
+                self.host.forget();
+                ActionDone::Done
+            }
+            Action::ReserveConfigWindow => {
+                self.platform.config_window = ok;
+                ActionDone::ConfigWindow(if ok { Ok(0xF000_0000) } else { Err(PlatformError::NoMmioSpace) })
+            }
+            Action::ReleaseConfigWindow => {
+                self.platform.config_window = false;
+                ActionDone::Done
+            }
+            Action::ReserveWindow(need) => ActionDone::Window(self.reserve(need.size, ok)),
+            Action::ReleaseWindow(window) => {
+                self.platform.windows.retain(|(held, _)| *held != window);
+                ActionDone::Done
+            }
+            Action::ClaimWindow(window) | Action::UnclaimWindow(window) => {
+                let claim = matches!(action, Action::ClaimWindow(_));
+                for held in self.platform.windows.iter_mut().filter(|(held, _)| *held == window) {
+                    held.1 = claim;
+                }
+                ActionDone::Done
+            }
+            Action::Attach { slot } => {
+                if ok {
+                    self.platform.attached |= bit(slot.to_wire());
+                }
+                ActionDone::Attached(if ok { Ok(()) } else { Err(PlatformError::Refused) })
+            }
+            Action::Detach { slot, .. } => {
+                self.platform.attached &= !bit(slot.to_wire());
+                ActionDone::Done
+            }
+            Action::PrefetchStarted { .. } if !ok => ActionDone::PrefetchRefused,
+            _ => ActionDone::Done,
+        };
+        self.bus.action_done(NOW, done);
+    }
+
+    /// The lowest free place for a window, low space being full.
+    fn reserve(&mut self, size: u64, ok: bool) -> Result<Window, PlatformError> {
+        let free = |at: &u64| !self.platform.windows.iter().any(|(held, _)| held.base == *at);
+        let place = (0..8).map(|n| 0x10_0000_0000 + n * 0x1000_0000).find(free).filter(|_| ok);
+        let base = place.ok_or(PlatformError::NoMmioSpace)?;
+        let window = Window { aperture: Aperture::High, base, size };
+        self.platform.windows.push((window, false));
+        Ok(window)
+    }
+
+    pub fn begin_publishing(&mut self, action: PublishAction) {
+        match action {
+            PublishAction::Publish { slot } => {
+                let number = slot.to_wire();
+                self.require(self.platform.attached & bit(number) != 0, "publish what is attached");
+                self.require(self.platform.published & bit(number) == 0, "publish once");
+                // From here on the function's driver may turn decode on through the config window.
+                if let (false, true, Some(base)) =
+                    (self.messages(), self.host.d0 && !self.host.rescinded, self.bar(number))
+                    && self.host.assigned & bit(number) != 0
+                {
+                    self.host.may_map(number, base, false);
+                }
+                self.platform.published |= bit(number);
+            }
+            PublishAction::Unpublish { slot, .. } => {
+                self.require(self.platform.published & bit(slot.to_wire()) != 0, "unpublish what is published");
+            }
+        }
+    }
+
+    pub fn publisher_done(&mut self, ok: bool) {
+        match self.platform.publishing.take() {
+            Some(PublishAction::Publish { slot }) => {
+                if !ok {
+                    self.platform.published &= !bit(slot.to_wire());
+                }
+                let result = if ok { Ok(()) } else { Err(PlatformError::Refused) };
+                self.bus.action_done(NOW, ActionDone::Published { slot, result });
+            }
+            Some(PublishAction::Unpublish { slot, .. }) => {
+                self.platform.published &= !bit(slot.to_wire());
+                self.bus.action_done(NOW, ActionDone::Unpublished { slot });
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The state of the model: the engine between an abstract host and an abstract platform, and what can happen.
+
+use hvpci_core::backend::{PacketPort, SendError};
+use hvpci_core::bus::{Bus, BusStatus, Packet, PacketKind, Request, Ticket, Transmit};
+use hvpci_core::decode::GuestStyle;
+use hvpci_core::interrupt::InterruptRequest;
+use hvpci_core::wire::{HostMessage, PowerState, VpSet};
+use hvpci_core::{Slot, Time};
+
+use super::events::{Disturbance, Event};
+use super::host::{Host, Listed, bit};
+use super::platform::Platform;
+
+/// The clock stands still: a deadline passes when [`Disturbance::Silence`] says so.
+pub const NOW: Time = Time::ZERO;
+
+/// A promise that was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Broken {
+    SentAfterRescind,
+    SentWhileClosed,
+    TransactionId,
+    /// The host was sent something that makes no sense in its state.
+    Protocol(&'static str),
+    /// EJECTION_COMPLETE that nobody asked for, or while the function is still in use.
+    Eject,
+    /// An action whose precondition does not hold.
+    Precondition(&'static str),
+    /// A range was given away that the host may still have mapped.
+    StillMapped,
+    /// More reports than the queue holds came out of one step.
+    Reports,
+    /// Over, but something is still held.
+    Leftover,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World {
+    pub bus: Bus,
+    pub host: Host,
+    pub platform: Platform,
+    pub ticket: Option<Ticket>,
+    /// Disturbances that happened: a bit of each kind.
+    pub happened: u32,
+    pub suspended: bool,
+    pub broken: Option<Broken>,
+}
+
+struct Port<'a> {
+    host: &'a mut Host,
+    broken: &'a mut Option<Broken>,
+    platform: &'a Platform,
+    bars: [Option<u64>; 2],
+}
+
+impl PacketPort for Port<'_> {
+    fn send(&mut self, packet: &Transmit, payload: &[u8]) -> Result<(), SendError> {
+        if self.host.closed {
+            return Err(SendError::Closed);
+        }
+        if self.host.full {
+            return Err(SendError::Busy);
+        }
+        let bars = self.bars;
+        let ejecting = self.host.ejecting;
+        let broken = self.host.receive(packet, payload, &|slot| bars[slot as usize]);
+        *self.broken = self.broken.or(broken);
+        for slot in 0..2 {
+            let completed = ejecting[slot as usize].is_some() && self.host.ejecting[slot as usize].is_none();
+            if completed && (self.platform.attached | self.platform.published) & bit(slot) != 0 {
+                *self.broken = self.broken.or(Some(Broken::Eject));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub fn slot(number: u32) -> Slot {
+    Slot::from_wire(number).unwrap()
+}
+
+impl World {
+    pub fn new(mut bus: Bus, functions: u32) -> World {
+        bus.request_start(NOW);
+        let list = (0..functions).map(|slot| Listed { slot, serial: slot }).collect();
+        let host = Host { list, ..Host::default() };
+        let platform = Platform::default();
+        World { bus, host, platform, ticket: None, happened: 0, suspended: false, broken: None }
+    }
+
+    pub fn messages(&self) -> bool {
+        self.bus.options().style == GuestStyle::Messages
+    }
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.bus.status(), BusStatus::Stopped | BusStatus::Failed(_) | BusStatus::Gone)
+    }
+
+    pub fn breaks(&mut self, broken: Broken) {
+        self.broken.get_or_insert(broken);
+    }
+
+    pub fn require(&mut self, held: bool, what: &'static str) {
+        if !held {
+            self.breaks(Broken::Precondition(what));
+        }
+    }
+
+    pub fn bar(&self, number: u32) -> Option<u64> {
+        self.bus.function(slot(number)).and_then(|info| info.bars[0])
+    }
+
+    /// Sends what is due, drains the reports, and looks whether all is well.
+    fn finish(&mut self) {
+        let bars = [self.bar(0), self.bar(1)];
+        let World { bus, host, platform, broken, .. } = self;
+        bus.transmit(NOW, &mut Port { host, broken, platform, bars });
+        if bus.counters().reports_dropped != 0 {
+            self.breaks(Broken::Reports);
+        }
+        while self.bus.poll_report().is_some() {}
+        self.bus.forget_statistics();
+        if self.is_over() && !self.platform.is_bare() && self.happened != 0 {
+            self.breaks(Broken::Leftover);
+        }
+    }
+
+    fn deliver(&mut self, kind: PacketKind, transaction_id: u64, payload: &[u8]) {
+        debug_assert!(kind == PacketKind::Completion || HostMessage::parse(payload).is_ok());
+        self.bus.handle_packet(NOW, Packet { kind, transaction_id, payload });
+    }
+
+    pub fn answer(&mut self, at: usize, ok: bool) {
+        let messages = self.messages();
+        let (id, payload) = self.host.answer(at, ok, messages);
+        self.deliver(PacketKind::Completion, id, &payload);
+    }
+
+    fn send_list(&mut self) {
+        let message = self.host.list_message();
+        self.host.changed &= matches!(self.bus.status(), BusStatus::Suspending | BusStatus::Stopping);
+        self.deliver(PacketKind::InBand, 0, &message);
+    }
+
+    /// Whether the host has told, or was asked for, its functions: only then it speaks of changes.
+    pub fn may_list(&self) -> bool {
+        self.host.versioned
+            && self.host.open
+            && !self.host.rescinded
+            && (!self.messages() || self.host.d0 || self.host.listed)
+    }
+
+    fn changed(&mut self) {
+        if self.may_list() {
+            self.send_list();
+        }
+    }
+
+    /// Does one step.
+    pub fn step(&mut self, event: Event) {
+        match event {
+            Event::Pump => {
+                if let Some(action) = self.bus.poll_action() {
+                    self.begin(action);
+                    self.platform.pumping = Some(action);
+                }
+            }
+            Event::PumpDone => self.pump_done(true),
+            Event::Publisher => {
+                if let Some(action) = self.bus.poll_publish() {
+                    self.begin_publishing(action);
+                    self.platform.publishing = Some(action);
+                }
+            }
+            Event::PublisherDone => self.publisher_done(true),
+            Event::Answer(at) => self.answer(at, true),
+            Event::List => self.send_list(),
+            Event::RingDrains => self.host.full = false,
+            Event::Resume => {
+                self.suspended = false;
+                self.bus.request_resume(NOW);
+            }
+            Event::Fetch => {
+                if let Some(ticket) = self.ticket
+                    && self.bus.poll_reply(ticket).is_ready()
+                {
+                    self.ticket = None;
+                }
+            }
+            Event::Disturb(disturbance, at) => {
+                self.happened |= 1 << disturbance as u32;
+                self.disturb(disturbance, at);
+            }
+        }
+        self.finish();
+    }
+
+    fn disturb(&mut self, disturbance: Disturbance, at: usize) {
+        match disturbance {
+            Disturbance::Refuse => self.answer(at, false),
+            Disturbance::Silence => {
+                if let Some(deadline) = self.bus.poll_timeout() {
+                    self.bus.handle_timeout(deadline);
+                }
+            }
+            Disturbance::Repeat => self.send_list(),
+            Disturbance::Add => {
+                self.host.list.push(Listed { slot: 1, serial: 7 });
+                self.changed();
+            }
+            Disturbance::Remove => {
+                self.host.remove(at as u32);
+                self.changed();
+            }
+            Disturbance::Replace => {
+                self.host.remove(0);
+                self.host.list.insert(0, Listed { slot: 0, serial: 9 });
+                self.changed();
+            }
+            Disturbance::Eject => {
+                self.host.ejecting[at] = self.host.list.iter().find(|f| f.slot == at as u32).map(|f| f.serial);
+                let mut buf = [0; 64];
+                let length = HostMessage::Eject { slot: at as u32 }.encode(&mut buf).unwrap();
+                self.deliver(PacketKind::InBand, 0, &buf[..length]);
+            }
+            Disturbance::Rescind => {
+                self.host.rescinded = true;
+                self.host.pending.clear();
+                self.host.mapped.clear();
+                self.host.full = false;
+                self.bus.channel_rescinded(NOW);
+            }
+            Disturbance::Close => self.host.closed = true,
+            Disturbance::Full => self.host.full = true,
+            Disturbance::Stop => self.bus.request_stop(NOW),
+            Disturbance::Suspend => {
+                self.bus.request_suspend(NOW);
+                self.suspended = true;
+            }
+            Disturbance::Start => self.bus.request_start(NOW),
+            Disturbance::Power => self.submit(Request::PowerState { slot: slot(0), state: PowerState::D0 }),
+            Disturbance::Interrupt => {
+                self.submit(Request::CreateInterrupt(InterruptRequest::single(slot(0), 0x31, VpSet::single(0))));
+            }
+            Disturbance::Withdraw => {
+                if let Some(ticket) = self.ticket.take() {
+                    self.bus.withdraw(ticket);
+                }
+            }
+            Disturbance::Fail if at == 0 => self.pump_done(false),
+            Disturbance::Fail => self.publisher_done(false),
+        }
+    }
+
+    fn submit(&mut self, request: Request) {
+        self.ticket = self.bus.submit(NOW, request).ok();
+    }
+}
