@@ -7,11 +7,13 @@ use std::time::Instant;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use crate::{apt, linux};
+use crate::{apt, linux, windows};
 
 /// How a lane ended.
-enum Outcome {
+pub enum Outcome {
+    /// It passed.
     Passed,
+    /// It failed; the text says at what.
     Failed(String),
     /// The machine cannot run it; the text says what is missing.
     NotRun(String),
@@ -52,6 +54,11 @@ pub fn test(sh: &Shell) -> Result<bool> {
             timed(|| in_kernels(sh, &linux::Options::default())),
         ),
     ]))
+}
+
+/// The Windows lane alone.
+pub fn windows(sh: &Shell) -> Result<bool> {
+    Ok(report(&[("windows: hvpci.sys built, checked, signed, and run by the loader", timed(|| windows::lane(sh)))]))
 }
 
 /// The kernel lanes alone.

@@ -3,6 +3,7 @@
 mod apt;
 mod lanes;
 mod linux;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,9 @@ enum Command {
     /// Needed Debian packages are installed with apt-get (as root, or through sudo without a password). With CI set in the
     /// environment a lane that cannot run is a failure.
     Test,
+    /// The Windows driver on this machine: build with the stand-ins, static checks, INX lint, test signing, scenarios in the
+    /// loader.
+    Windows,
     /// What a reviewer would complain about first: formatting, clippy, rustdoc, all with warnings denied.
     Lint,
     /// The kernel lanes alone: Debian's kernels in QEMU, with the stand-in host, under pci-hyperv.ko and hvpci.ko.
@@ -46,6 +50,7 @@ fn run(command: Command) -> Result<bool> {
     sh.change_dir(lanes::workspace_root());
     match command {
         Command::Test => lanes::test(&sh),
+        Command::Windows => lanes::windows(&sh),
         Command::Lint => lanes::lint(&sh),
         Command::Linux(options) => lanes::linux(&sh, &options),
     }

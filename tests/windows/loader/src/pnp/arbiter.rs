@@ -1,0 +1,160 @@
+//! Memory resources: what devices ask for, and who gets what.
+
+use hvpci_mock::host::BusId;
+
+use crate::irql::{self, PASSIVE};
+use crate::nt::status;
+use crate::wdf::device::bare;
+use crate::wdf::object::{self, Kind};
+use crate::wdf::resources::{MEMORY, MEMORY_LARGE, Wanted, descriptor, message};
+use crate::world::with;
+use crate::{rule, trace};
+
+/// The MMIO space of the machine, and what of it is given out.
+#[derive(Debug)]
+pub struct Arbiter {
+    /// Space below and above 4 GiB: first address and bytes.
+    pub space: [(u64, u64); 2],
+    given: Vec<(u64, u64, BusId)>,
+}
+
+impl Default for Arbiter {
+    fn default() -> Arbiter {
+        Arbiter { space: [(0xF000_0000, 0x0800_0000), (0x10_0000_0000, 0xFF0_0000_0000)], given: Vec::new() }
+    }
+}
+
+impl Arbiter {
+    /// The lowest place for a wish.
+    fn place(&self, wanted: &Wanted) -> Option<u64> {
+        let mut starts: Vec<u64> = self.space.iter().map(|(base, _)| *base).collect();
+        starts.extend(self.given.iter().map(|(base, size, _)| base + size));
+        starts.push(wanted.minimum);
+        starts.sort_unstable();
+        starts.into_iter().find_map(|start| {
+            let base = start.max(wanted.minimum).checked_next_multiple_of(wanted.alignment)?;
+            let end = base.checked_add(wanted.length)?;
+            let inside = self.space.iter().any(|(first, size)| base >= *first && end <= first + size);
+            let free = self.given.iter().all(|(given, size, _)| end <= *given || base >= given + size);
+            (inside && free && end - 1 <= wanted.maximum).then_some(base)
+        })
+    }
+}
+
+/// Calls a requirements callback of `device` on a list of one alternative and returns what it wants, per alternative.
+fn ask(device: usize, routine: usize, name: &str, start_with_one: bool) -> Result<Vec<Vec<Wanted>>, i32> {
+    let requirements = bare(Kind::Requirements, device);
+    if start_with_one {
+        let first = bare(Kind::IoResources, requirements);
+        with(|world| world.wdf.resources.entry(requirements).or_default().alternatives.push(first));
+    }
+    let mut result = status::SUCCESS;
+    if routine != 0 {
+        // SAFETY: a callback of the form (WDFDEVICE, WDFIORESREQLIST), as the driver registered it.
+        let routine: unsafe extern "win64" fn(usize, usize) -> i32 = unsafe { std::mem::transmute(routine) };
+        result = irql::at(PASSIVE, name, || unsafe { routine(device, requirements) });
+    }
+    let wanted = with(|world| {
+        let alternatives = world.wdf.resources.get(&requirements).map(|list| list.alternatives.clone());
+        let of = |at: &usize| world.wdf.resources.get(at).map(|list| list.wanted.clone()).unwrap_or_default();
+        alternatives.unwrap_or_default().iter().map(of).collect::<Vec<Vec<Wanted>>>()
+    });
+    object::delete(requirements);
+    if result < 0 { Err(result) } else { Ok(wanted) }
+}
+
+/// What an FDO adds to the requirements of its device: VMBus itself asks for nothing.
+pub fn filtered(device: usize) -> Result<Vec<Vec<Wanted>>, i32> {
+    let routine = with(|world| world.wdf.devices.get(&device).and_then(|d| d.init.fdo.get(1).copied())).unwrap_or(0);
+    ask(device, routine, "EvtDeviceFilterAddResourceRequirements", true)
+}
+
+/// What a PDO needs.
+pub fn required(device: usize) -> Result<Vec<Vec<Wanted>>, i32> {
+    let routine = with(|world| world.wdf.devices.get(&device).and_then(|d| d.init.pdo.get(2).copied())).unwrap_or(0);
+    ask(device, routine, "EvtDeviceResourceRequirementsQuery", false)
+}
+
+/// Finds room for the first alternative that can be met. A descriptor with the option "alternative" is another way to
+/// meet the one before it.
+pub fn assign(bus: BusId, requirements: &[Vec<Wanted>]) -> Result<Vec<(u64, u64)>, i32> {
+    with(|world| {
+        for wanted in requirements {
+            let kept = world.pnp.arbiter.given.len();
+            if let Some(ranges) = meet(&mut world.pnp.arbiter, bus, wanted) {
+                trace!("bus {} is given {ranges:x?}", bus.0);
+                return Ok(ranges);
+            }
+            world.pnp.arbiter.given.truncate(kept);
+        }
+        if requirements.iter().all(Vec::is_empty) { Ok(Vec::new()) } else { Err(status::INSUFFICIENT_RESOURCES) }
+    })
+}
+
+fn meet(arbiter: &mut Arbiter, bus: BusId, wanted: &[Wanted]) -> Option<Vec<(u64, u64)>> {
+    const PREFERRED: u8 = 1;
+    const ALTERNATIVE: u8 = 8;
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    while at < wanted.len() {
+        let ways = 1 + wanted[at + 1..].iter().take_while(|next| next.option & ALTERNATIVE != 0).count();
+        let group = &wanted[at..at + ways];
+        rule!(group[0].option & ALTERNATIVE == 0, "an alternative with nothing before it");
+        let found = group.iter().find_map(|way| {
+            rule!(
+                matches!(way.kind, MEMORY | MEMORY_LARGE),
+                "a resource of type {}: the loader has memory only",
+                way.kind
+            );
+            arbiter.place(way).map(|base| (base, way.length))
+        });
+        match found {
+            Some((base, size)) => {
+                arbiter.given.push((base, size, bus));
+                ranges.push((base, size));
+            }
+            None if group.iter().all(|way| way.option & PREFERRED != 0) => {}
+            None => return None,
+        }
+        at += ways;
+    }
+    Some(ranges)
+}
+
+/// Checks that a child asks for space its own bus was given, and gives it just that.
+pub fn within(bus: BusId, requirements: &[Vec<Wanted>]) -> Result<Vec<(u64, u64)>, i32> {
+    let Some(wanted) = requirements.first() else { return Ok(Vec::new()) };
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for need in wanted {
+        let (base, end) = (need.minimum, need.minimum + need.length);
+        rule!(need.maximum == end - 1, "a child asks for memory anywhere: its BARs are placed by its bus: {need:x?}");
+        let own = with(|world| {
+            world.pnp.arbiter.given.iter().any(|(first, size, of)| *of == bus && base >= *first && end <= first + size)
+        });
+        rule!(own, "a child asks for {base:#x}..{end:#x}, which is not its bus's");
+        let apart = ranges.iter().all(|(other, size)| end <= *other || base >= other + size);
+        rule!(apart, "a child asks for {base:#x}..{end:#x} twice");
+        ranges.push((base, need.length));
+    }
+    Ok(ranges)
+}
+
+/// A WDFCMRESLIST of memory ranges, and of message interrupts if a scenario has them given out.
+pub fn list(device: usize, ranges: &[(u64, u64)]) -> usize {
+    let handle = bare(Kind::CmResources, device);
+    let messages = (0..with(|world| world.pnp.messages)).map(|number| message(0x60 + number, 1));
+    let blocks = ranges.iter().map(|(base, size)| descriptor(*base, *size)).chain(messages).collect();
+    with(|world| world.wdf.resources.entry(handle).or_default().given = blocks);
+    handle
+}
+
+/// A bus is gone, and its space is free.
+pub fn free(bus: BusId) {
+    with(|world| {
+        let of = world.pnp.arbiter.given.iter().filter(|(_, _, owner)| *owner == bus);
+        for (base, size, _) in of.copied().collect::<Vec<_>>() {
+            world.host.take_aperture(bus, base, size);
+        }
+        world.pnp.arbiter.given.retain(|(_, _, owner)| *owner != bus);
+    });
+}

@@ -1,0 +1,153 @@
+//! From DriverEntry to running children and back.
+
+use std::time::Instant;
+
+use hvpci_core::wire::Version;
+use hvpci_mock::host::{CostModel, HostOptions};
+
+use crate::scenario::Scenario;
+use crate::scenario::machine::maps;
+use crate::scenario::steps::{boot, down, start_children, up};
+use crate::world::with;
+use crate::{expect, pnp};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "lifecycle",
+        about: "DriverEntry, one bus up and down, unload; the time it takes",
+        steps: 1,
+        run: lifecycle,
+    },
+    Scenario {
+        name: "bare",
+        about: "load, start and stop a bus device, unload: no children expected",
+        steps: 1,
+        run: bare,
+    },
+    Scenario {
+        name: "bring-up-1",
+        about: "1 function of 128 GiB: no map before its driver starts, one then",
+        steps: 1,
+        run: |f, _| bring_up(f, 1),
+    },
+    Scenario {
+        name: "bring-up-14",
+        about: "14 buses of one function of 128 GiB each: 0 maps, then 14",
+        steps: 1,
+        run: |f, _| bring_up(f, 14),
+    },
+    Scenario { name: "one-bus-8", about: "8 functions on one bus", steps: 1, run: one_bus },
+    Scenario {
+        name: "twice",
+        about: "a bus stopped and started again; the driver loaded for two buses",
+        steps: 1,
+        run: twice,
+    },
+    Scenario { name: "versions", about: "hosts of 1.1, 1.2, 1.3, 1.4 alone, and OpenVMM", steps: 5, run: versions },
+    Scenario {
+        name: "late-relations",
+        about: "relations after the completion of D0ENTRY",
+        steps: 1,
+        run: late_relations,
+    },
+];
+
+/// Host without costs: what is left is the driver's own time.
+fn lifecycle(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default().with_cost(CostModel::FREE), 1, 1);
+    let began = Instant::now();
+    let up = up(buses[0], 1);
+    start_children(&up);
+    let running = began.elapsed();
+    down(machine, &buses);
+    let whole = began.elapsed();
+    println!("lifecycle without host cost: up in {running:?}, up and down in {whole:?}");
+    println!("most pool at once: {} bytes; allocations: {}", with(|w| w.nt.pool.most), with(|w| w.allocations.count));
+}
+
+/// For drivers that enumerate nothing.
+fn bare(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let fdo = pnp::add_device(buses[0]);
+    expect!(fdo.is_ok(), "EvtDriverDeviceAdd failed: {fdo:x?}");
+    let started = pnp::start_bus(buses[0], fdo.unwrap_or(0));
+    expect!(started.is_ok(), "the bus did not start: {started:x?}");
+    crate::world::sleep(1_000_000_000);
+    down(machine, &buses);
+}
+
+fn bring_up(file: &str, count: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), count, 1);
+    let began = with(|world| world.now());
+    let ups: Vec<_> = buses.iter().map(|bus| up(*bus, 1)).collect();
+    let total: u64 = buses.iter().map(|bus| maps(*bus)).sum();
+    expect!(total == 0, "{total} map(s) before any function's driver started");
+    let messages = |bus| with(|world| world.kmcl.sent_on(bus));
+    let shown = messages(buses[0]).len();
+    for up in &ups {
+        start_children(up);
+        expect!(maps(up.bus) == 1, "bus {}: {} maps when its function runs, not 1", up.bus.0, maps(up.bus));
+    }
+    let started = messages(buses[0]);
+    let total: u64 = buses.iter().map(|bus| maps(*bus)).sum();
+    expect!(total == u64::from(count), "{total} maps for {count} functions");
+    let seconds = with(|world| world.now() - began) as f64 / 1e9;
+    println!(
+        "{count} function(s): 0 maps before their drivers started, {total} after; {seconds:.3} s of the host's time"
+    );
+    println!("messages of one bus: {shown} until its child was shown, then {:02x?}", &started[shown..]);
+    // Version, D0ENTRY, requirements, ASSIGNED2, POWER_STATE_CHANGE: protocol.md section 6, the message guest.
+    expect!(started.len() <= 5, "{started:02x?}: the message guest needs 5 messages to bring a function up");
+    println!("traps of one bus: {}", with(|world| world.host.bus_ledger(buses[0])).traps);
+    down(machine, &buses);
+}
+
+fn one_bus(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 8);
+    let up = up(buses[0], 8);
+    expect!(maps(buses[0]) == 0, "{} maps before any driver started", maps(buses[0]));
+    start_children(&up);
+    expect!(maps(buses[0]) == 8, "{} maps for 8 functions", maps(buses[0]));
+    down(machine, &buses);
+}
+
+fn twice(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 2, 1);
+    for _ in 0..2 {
+        let first = up(buses[0], 1);
+        start_children(&first);
+        let second = up(buses[1], 1);
+        pnp::remove_bus(buses[0], false);
+        start_children(&second);
+        pnp::remove_bus(buses[1], false);
+    }
+    down(machine, &buses);
+}
+
+/// Hosts that offer one version alone, and one that answers as OpenVMM does.
+fn versions(file: &str, step: u32) {
+    let alone = |version| HostOptions::default().with_versions(&[version]);
+    let options = match step {
+        1 => alone(Version::V1_1),
+        2 => alone(Version::V1_2),
+        3 => alone(Version::V1_3),
+        4 => alone(Version::V1_4),
+        _ => HostOptions::openvmm(),
+    };
+    let (machine, buses) = boot(file, options, 1, 1);
+    let up = up(buses[0], 1);
+    expect!(maps(buses[0]) == 0, "{} maps before the driver started", maps(buses[0]));
+    start_children(&up);
+    expect!(maps(buses[0]) == 1, "{} maps when the function runs", maps(buses[0]));
+    down(machine, &buses);
+}
+
+/// The relations come after the completion of D0ENTRY.
+fn late_relations(file: &str, _step: u32) {
+    let options = HostOptions { relations_before_d0: false, ..HostOptions::default() };
+    let (machine, buses) = boot(file, options, 1, 1);
+    let up = up(buses[0], 1);
+    start_children(&up);
+    expect!(maps(buses[0]) == 1, "{} maps when the function runs", maps(buses[0]));
+    down(machine, &buses);
+}

@@ -1,0 +1,162 @@
+//! Hosts that are silent or hostile, and memory that is not there.
+
+use std::time::Duration;
+
+use hvpci_core::Time;
+use hvpci_mock::host::{Fault, FaultPlan, FaultRule, HostOptions, PacketKind, Trigger};
+
+use crate::scenario::Scenario;
+use crate::scenario::machine::{check_the_end, check_the_guest};
+use crate::scenario::steps::{boot, down, start_children, try_up, up};
+use crate::world::{sleep, with};
+use crate::{expect, pnp};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "silent-from", about: "the host answers nothing from the n-th message on", steps: 7, run: silent },
+    Scenario {
+        name: "silent-then-gone",
+        about: "the host is silent in mid start, then rescinds: nobody waits longer",
+        steps: 1,
+        run: silent_then_gone,
+    },
+    Scenario {
+        name: "hostile",
+        about: "one answer is wrong: 12 kinds of wrong at each of 7 messages",
+        steps: 84,
+        run: hostile,
+    },
+    Scenario { name: "garbage", about: "packets nobody asked for, of every length", steps: 1, run: garbage },
+    Scenario {
+        name: "slow-map",
+        about: "a map that takes 50 s delays its child, not the bus",
+        steps: 1,
+        run: slow_map,
+    },
+    Scenario {
+        name: "allocation",
+        about: "the n-th allocation fails; run by `loader allocations`",
+        steps: 0,
+        run: allocation,
+    },
+];
+
+/// Tries to bring the bus up, whatever happens, and takes everything down again.
+fn whatever(file: &str, options: HostOptions, plan: FaultPlan) {
+    let (mut machine, buses) = boot(file, options, 1, 1);
+    with(|world| world.host.set_faults(buses[0], plan));
+    let result = try_up(buses[0], 1).map(|_| ());
+    println!("bring-up: {result:x?} after {:.3} s", with(|world| world.now()) as f64 / 1e9);
+    sleep(1_000_000_000);
+    with(|world| world.host.set_faults(buses[0], FaultPlan::default()));
+    pnp::remove_bus(buses[0], false);
+    machine.unload();
+    check_the_guest();
+}
+
+fn silent(file: &str, step: u32) {
+    let rule = FaultRule { trigger: Trigger::From(u64::from(step)), fault: Fault::LoseRequest };
+    whatever(file, HostOptions::default(), FaultPlan { rules: vec![rule] });
+}
+
+fn silent_then_gone(file: &str, _step: u32) {
+    let (mut machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let rule = FaultRule { trigger: Trigger::From(4), fault: Fault::LoseRequest };
+    with(|world| world.host.set_faults(buses[0], FaultPlan { rules: vec![rule] }));
+    let bus = buses[0];
+    crate::world::spawn("an administrator", move || {
+        sleep(5_000_000_000);
+        with(|world| {
+            let now = world.time();
+            world.host.rescind(bus, now);
+            world.changed();
+        });
+    });
+    let began = with(|world| world.now());
+    let _ = pnp::add_device(bus).and_then(|fdo| pnp::start_bus(bus, fdo));
+    sleep(10_000_000_000);
+    let gone = with(|world| !world.pnp.fdos.contains_key(&bus));
+    let waited = with(|world| world.now() - began) / 1_000_000_000;
+    expect!(gone && waited < 30, "the bus was gone: {gone}, {waited} s after the start");
+    machine.unload();
+    check_the_guest();
+}
+
+fn hostile(file: &str, step: u32) {
+    const KINDS: [Fault; 12] = [
+        Fault::Drop,
+        Fault::Refuse(0xC000_0001),
+        Fault::Delay(Duration::from_secs(90)),
+        Fault::Truncate(0),
+        Fault::Truncate(3),
+        Fault::Truncate(9),
+        Fault::Extend(4096),
+        Fault::WrongStatus(0xFFFF_FFFF),
+        Fault::WrongTransactionId,
+        Fault::Duplicate,
+        Fault::UnknownMessage,
+        Fault::Garbage,
+    ];
+    let (kind, message) = ((step - 1) % 12, (step - 1) / 12 + 1);
+    let fault = KINDS[kind as usize];
+    println!("{fault:?} at message {message}");
+    whatever(file, HostOptions::default(), FaultPlan::at_step(u64::from(message), fault));
+}
+
+fn garbage(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let up = up(buses[0], 1);
+    start_children(&up);
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    for round in 0..3000_u64 {
+        let bytes = usize::try_from(random() % 512).unwrap_or(0);
+        let mut payload: Vec<u8> = (0..bytes).map(|_| random().to_le_bytes()[0]).collect();
+        // A third are unknown, a third INVALIDATE_BLOCK and EJECT of odd slots, a third completions of odd transactions.
+        if let Some(head) = payload.first_chunk_mut::<4>() {
+            let kinds = [0x4249_0012_u32, 0x4249_000B, 0x4249_001C, 0x4249_0002];
+            *head = if round % 3 == 1 { kinds[(random() % 4) as usize].to_le_bytes() } else { *head };
+        }
+        // Eject of the real function would be obeyed.
+        if let Some(slot) = payload.get_mut(4..8) {
+            slot[0] |= 1;
+        }
+        let kind = if round % 3 == 2 { PacketKind::Completion } else { PacketKind::InBand };
+        with(|world| {
+            let due = Time::from_nanos(world.now() + round * 1000);
+            world.host.send_raw(buses[0], due, kind, random(), &payload);
+            world.changed();
+        });
+    }
+    sleep(100_000_000);
+    let left = pnp::child::of(up.fdo);
+    expect!(left == up.pdos, "garbage changed the children: {left:x?}");
+    down(machine, &buses);
+}
+
+fn slow_map(file: &str, _step: u32) {
+    let mut options = HostOptions::default();
+    options.cost.map_128_gib = Duration::from_secs(50);
+    let (machine, buses) = boot(file, options, 1, 1);
+    let up = up(buses[0], 1);
+    start_children(&up);
+    down(machine, &buses);
+}
+
+/// The parent has chosen the allocation that fails.
+fn allocation(file: &str, _step: u32) {
+    let mut machine = crate::scenario::machine::Machine::load(file);
+    let buses = crate::scenario::machine::host(HostOptions::default(), 1, 1, 1 << 30);
+    if machine.enter().is_ok() {
+        let _ = try_up(buses[0], 1);
+        sleep(1_000_000_000);
+        pnp::remove_bus(buses[0], false);
+        machine.unload();
+    }
+    println!("allocations: {}", with(|world| world.allocations.count));
+    check_the_end();
+}

@@ -1,0 +1,141 @@
+//! Power: functions idled and woken, sleep, hibernation.
+
+use hvpci_core::Slot;
+use hvpci_mock::host::HostOptions;
+
+use crate::pnp::{self, ACTION_HIBERNATE, ACTION_SLEEP, D3, PREPARE_FOR_HIBERNATION};
+use crate::scenario::Scenario;
+use crate::scenario::machine::maps;
+use crate::scenario::steps::{Up, boot, down, start_children, up};
+use crate::world::with;
+use crate::{expect, trace};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "idle-kept",
+        about: "D3 and D0 of a function five times: kept mapped, no further map",
+        steps: 1,
+        run: |f, _| idle(f, true),
+    },
+    Scenario {
+        name: "idle-unmapped",
+        about: "the same with KeepMappedInD3 = 0: a map each",
+        steps: 1,
+        run: |f, _| idle(f, false),
+    },
+    Scenario {
+        name: "sleep",
+        about: "the system sleeps and wakes twice with a function running",
+        steps: 1,
+        run: sleep,
+    },
+    Scenario {
+        name: "hibernate",
+        about: "hibernation: the host has forgotten the device when the system wakes",
+        steps: 1,
+        run: hibernate,
+    },
+    Scenario {
+        name: "wake-fails",
+        about: "the host refuses D0 of a function: its start fails, the bus lives on",
+        steps: 1,
+        run: wake_fails,
+    },
+];
+
+fn idle(file: &str, kept: bool) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    with(|world| world.wdf.parameters.insert("KeepMappedInD3".to_owned(), u32::from(kept)));
+    let up = up(buses[0], 1);
+    start_children(&up);
+    let began = with(|world| world.now());
+    for round in 1..=5 {
+        pnp::power_down(up.pdos[0], D3);
+        let back = pnp::power_up(up.pdos[0], D3);
+        expect!(back.is_ok(), "round {round}: D0 failed: {back:x?}");
+    }
+    let expected = if kept { 1 } else { 6 };
+    expect!(maps(buses[0]) == expected, "{} maps, not {expected}", maps(buses[0]));
+    println!("5 rounds of D3 and D0: {:.3} s", with(|world| world.now() - began) as f64 / 1e9);
+    down(machine, &buses);
+}
+
+fn system_down(up: &Up, action: i32, state: u32) {
+    with(|world| {
+        for device in up.pdos.iter().chain([&up.fdo]) {
+            if let Some(device) = world.wdf.devices.get_mut(device) {
+                device.power_action = action;
+            }
+        }
+    });
+    for pdo in &up.pdos {
+        pnp::power_down(*pdo, state);
+    }
+    pnp::power_down(up.fdo, state);
+}
+
+fn system_up(up: &Up, state: u32) {
+    let back = pnp::power_up(up.fdo, state);
+    expect!(back.is_ok(), "the bus did not wake: {back:x?}");
+    for pdo in &up.pdos {
+        let back = pnp::power_up(*pdo, state);
+        expect!(back.is_ok(), "the function did not wake: {back:x?}");
+    }
+    with(|world| {
+        for device in world.wdf.devices.values_mut() {
+            device.power_action = 0;
+        }
+    });
+}
+
+fn decodes(up: &Up) -> bool {
+    with(|world| world.host.function(up.bus, Slot::ZERO)).is_some_and(|function| function.decodes)
+}
+
+fn sleep(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let up = up(buses[0], 1);
+    start_children(&up);
+    for _ in 0..2 {
+        system_down(&up, ACTION_SLEEP, D3);
+        crate::world::sleep(3_600_000_000_000);
+        system_up(&up, D3);
+        expect!(decodes(&up), "the function does not decode after the wake");
+    }
+    trace!("{} maps over two sleeps", maps(buses[0]));
+    expect!(maps(buses[0]) <= 3, "{} maps for two sleeps", maps(buses[0]));
+    down(machine, &buses);
+}
+
+fn hibernate(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let up = up(buses[0], 1);
+    start_children(&up);
+    system_down(&up, ACTION_HIBERNATE, PREPARE_FOR_HIBERNATION);
+    // The host that resumes the image has fresh devices.
+    with(|world| {
+        if let Some(device) = world.host.device_mut(buses[0], Slot::ZERO) {
+            device.reset();
+        }
+    });
+    system_up(&up, PREPARE_FOR_HIBERNATION);
+    expect!(decodes(&up), "the function does not decode after hibernation");
+    let _ = maps(buses[0]);
+    down(machine, &buses);
+}
+
+fn wake_fails(file: &str, _step: u32) {
+    use hvpci_mock::host::packet::MessageType;
+    use hvpci_mock::host::{Fault, FaultPlan};
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 2);
+    let up = up(buses[0], 2);
+    let refuse = FaultPlan::at(MessageType::DEVICE_POWER_STATE_CHANGE, 1, Fault::Refuse(0xC000_0001));
+    with(|world| world.host.set_faults(buses[0], refuse));
+    let first = pnp::child::start_child(buses[0], up.pdos[0]);
+    expect!(first.is_err(), "the child started though the host refused D0");
+    let second = pnp::child::start_child(buses[0], up.pdos[1]);
+    expect!(second.is_ok(), "the other child did not start: {second:x?}");
+    let again = pnp::child::start_child(buses[0], up.pdos[0]);
+    expect!(again.is_ok(), "the child did not start at the second try: {again:x?}");
+    down(machine, &buses);
+}

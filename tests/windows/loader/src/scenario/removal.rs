@@ -1,0 +1,165 @@
+//! Functions and buses that go, in order and not.
+
+use hvpci_core::Slot;
+use hvpci_mock::host::{Fault, FaultPlan, HostOptions};
+
+use crate::scenario::Scenario;
+use crate::scenario::machine::{GPU_BAR, check_the_guest, function};
+use crate::scenario::steps::{Up, boot, down, start_children, try_up, up};
+use crate::world::{World, sleep, with};
+use crate::{expect, pnp};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "eject",
+        about: "the host ejects a function whose driver runs",
+        steps: 1,
+        run: |f, _| eject(f, true),
+    },
+    Scenario {
+        name: "eject-idle",
+        about: "the host ejects a function that was never started",
+        steps: 1,
+        run: |f, _| eject(f, false),
+    },
+    Scenario { name: "eject-again", about: "the host asks three times", steps: 1, run: eject_again },
+    Scenario {
+        name: "surprise",
+        about: "the host takes a running function away",
+        steps: 1,
+        run: |f, _| surprise(f, true),
+    },
+    Scenario {
+        name: "surprise-idle",
+        about: "the host takes a function away that was never started",
+        steps: 1,
+        run: |f, _| surprise(f, false),
+    },
+    Scenario { name: "hot-add", about: "a function comes, goes and comes again", steps: 1, run: hot_add },
+    Scenario { name: "rescind", about: "the channel is rescinded while the function runs", steps: 1, run: rescind },
+    Scenario { name: "rescind-at", about: "the channel is rescinded at the n-th message", steps: 12, run: rescind_at },
+    Scenario {
+        name: "channel-dies-at",
+        about: "the channel dies without a rescind at the n-th message",
+        steps: 8,
+        run: dies_at,
+    },
+];
+
+fn at_host(f: impl FnOnce(&mut World)) {
+    with(|world| {
+        f(world);
+        world.changed();
+    });
+}
+
+fn no_children(up: &Up) {
+    let left = pnp::child::await_children(up.fdo, 0, 100);
+    expect!(left.is_empty(), "the function is gone and its child is not: {}", crate::world::waiting());
+}
+
+fn eject(file: &str, started: bool) {
+    // The bus stays: what is left is seen at the end.
+    let options = HostOptions { rescind_after_eject: false, ..HostOptions::default() };
+    let (machine, buses) = boot(file, options, 1, 1);
+    let up = up(buses[0], 1);
+    if started {
+        start_children(&up);
+    }
+    at_host(|world| {
+        let now = world.time();
+        world.host.eject(buses[0], now, Slot::ZERO);
+    });
+    no_children(&up);
+    sleep(1_000_000_000);
+    let left = with(|world| world.host.slots(buses[0]).len());
+    expect!(left == 0, "the function is still there: EJECTION_COMPLETE was not sent");
+    down(machine, &buses);
+}
+
+fn eject_again(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let up = up(buses[0], 1);
+    start_children(&up);
+    for _ in 0..3 {
+        at_host(|world| {
+            let now = world.time();
+            world.host.eject(buses[0], now, Slot::ZERO);
+        });
+    }
+    sleep(70_000_000_000);
+    // Emptying the bus rescinds it: PnP has removed it by now.
+    let gone = with(|world| !world.pnp.fdos.contains_key(&buses[0]));
+    expect!(gone, "the bus is still there after its rescind");
+    down(machine, &buses);
+}
+
+fn surprise(file: &str, started: bool) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let up = up(buses[0], 1);
+    if started {
+        start_children(&up);
+    }
+    at_host(|world| {
+        let now = world.time();
+        world.host.remove_function(buses[0], now, Slot::ZERO);
+    });
+    no_children(&up);
+    down(machine, &buses);
+}
+
+fn hot_add(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 0);
+    with(|world| world.wdf.parameters.insert("HighMmioMegabytes".to_owned(), 512 * 1024));
+    let mut up = up(buses[0], 0);
+    for _ in 0..3 {
+        at_host(|world| {
+            let now = world.time();
+            if let Some(spec) = function(0, 0, GPU_BAR) {
+                world.host.add_function(buses[0], now, spec);
+            }
+        });
+        up.pdos = pnp::child::await_children(up.fdo, 1, 200);
+        expect!(up.pdos.len() == 1, "the added function is not shown");
+        start_children(&up);
+        at_host(|world| {
+            let now = world.time();
+            world.host.remove_function(buses[0], now, Slot::ZERO);
+        });
+        no_children(&up);
+    }
+    down(machine, &buses);
+}
+
+fn rescind(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let up = up(buses[0], 1);
+    start_children(&up);
+    at_host(|world| {
+        let now = world.time();
+        world.host.rescind(buses[0], now);
+    });
+    sleep(5_000_000_000);
+    let gone = with(|world| !world.pnp.fdos.contains_key(&buses[0]));
+    expect!(gone, "the bus is still there 5 s after its rescind: {}", crate::world::waiting());
+    down(machine, &buses);
+}
+
+/// Whatever the bus does with it, everything has to be given back in the end.
+fn interrupted(file: &str, step: u32, fault: Fault) {
+    let (mut machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    with(|world| world.host.set_faults(buses[0], FaultPlan::at_step(u64::from(step), fault)));
+    let _ = try_up(buses[0], 1);
+    sleep(1_000_000_000);
+    pnp::remove_bus(buses[0], false);
+    machine.unload();
+    check_the_guest();
+}
+
+fn rescind_at(file: &str, step: u32) {
+    interrupted(file, step, Fault::Rescind);
+}
+
+fn dies_at(file: &str, step: u32) {
+    interrupted(file, step, Fault::CloseChannel);
+}
