@@ -29,9 +29,13 @@ unset RUSTUP_TOOLCHAIN RUSTFLAGS CARGO_ENCODED_RUSTFLAGS WDKContentRoot
 export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 WDK_STANDIN_LIBS=$libs CARGO_TARGET_DIR=$out/cargo
 cd "$root/backend-windows/driver"
 triple=x86_64-pc-windows-msvc
+# The same bytes from every machine: no time stamps, no paths.
+reproducible="'-Clink-arg=/Brepro', '-Clink-arg=/RELEASE', '-Clink-arg=/PDBALTPATH:hvpci.pdb',
+    '--remap-path-prefix=$root=/hvpci', '--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo'"
 # A lock file of its own: the committed one names the genuine crates.
 nice -n 10 /usr/bin/cargo build --release -Zbuild-std=core,alloc --target $triple \
     --config "target.$triple.linker='lld-link-19'" \
+    --config "target.$triple.rustflags=[$(echo $reproducible)]" \
     --config "patch.crates-io.wdk-sys.path='$standin/wdk-sys'" \
     --config "patch.crates-io.wdk-build.path='$standin/wdk-build'" \
     -Zlockfile-path --config "resolver.lockfile-path='$out/Cargo.lock'" \

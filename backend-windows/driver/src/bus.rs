@@ -1,19 +1,15 @@
-//! One bus: the platform that the core's driver runs on.
+//! One bus: its parts, and how it is brought up and down.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
-use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
-use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, SendError, Waiter};
-use hvpci_core::bus::{Bus, BusStatus, FunctionInfo, InterruptHandle, NewBusError, Report, Transmit};
-use hvpci_core::config::{ConfigOptions, ConfigReport, ConfigSpace};
+use hvpci_core::bus::{Bus, BusStatus, NewBusError};
+use hvpci_core::config::{ConfigOptions, ConfigSpace};
 use hvpci_core::decode::GuestStyle;
-use hvpci_core::placement::{Window, WindowNeed};
-use hvpci_core::wire::MsiEntry;
-use hvpci_core::{InstanceId, Slot, Time, driver};
+use hvpci_core::{InstanceId, Slot, driver};
 use hvpci_windows::ranges::Ranges;
 use hvpci_windows::settings::Settings;
 use wdk_sys::{
@@ -21,13 +17,13 @@ use wdk_sys::{
     STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE, WDFDEVICE, WDFTIMER, WDFWORKITEM,
 };
 
-use crate::channel::{self, Channel, Receiver};
-use crate::children::{Children, Unpublish};
+use crate::channel::{Channel, Receiver};
+use crate::children::Children;
 use crate::events;
 use crate::executor::{BlockPoint, Task};
 use crate::memory::{self, Reservation};
 use crate::sys::lock::SpinLock;
-use crate::sys::mmio::{MappedWindow, WindowPort};
+use crate::sys::mmio::WindowPort;
 use crate::sys::work::{Timer, WorkItem};
 use crate::sys::{handle, nt};
 
@@ -35,25 +31,16 @@ use crate::sys::{handle, nt};
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// The engine half and the channel it sends on.
-struct Engine {
-    bus: Bus,
-    channel: Option<Box<Channel>>,
+pub(crate) struct Engine {
+    pub(crate) bus: Bus,
+    pub(crate) channel: Option<Box<Channel>>,
 }
 
 /// The config half and its window.
-struct Config {
-    space: ConfigSpace,
-    window: WindowPort,
-    base: u64,
-}
-
-/// The sending side while there is no channel.
-struct NoChannel;
-
-impl PacketPort for NoChannel {
-    fn send(&mut self, _: &Transmit, _: &[u8]) -> Result<(), SendError> {
-        Err(SendError::Closed)
-    }
+pub(crate) struct Config {
+    pub(crate) space: ConfigSpace,
+    pub(crate) window: WindowPort,
+    pub(crate) base: u64,
 }
 
 /// One vPCI bus. It lives in the context of its device and is dropped with it.
@@ -68,14 +55,14 @@ pub struct WindowsBus {
     pub receiver: Receiver,
     /// The memory ranges the PnP manager gave.
     pub ranges: SpinLock<Ranges>,
-    instance: InstanceId,
-    engine: SpinLock<Engine>,
-    config: SpinLock<Config>,
-    pump: Task,
-    publisher: Task,
+    pub(crate) instance: InstanceId,
+    pub(crate) engine: SpinLock<Engine>,
+    pub(crate) config: SpinLock<Config>,
+    pub(crate) pump: Task,
+    pub(crate) publisher: Task,
     /// Where a PnP callback of the bus device waits for the bus.
-    lifecycle: BlockPoint,
-    closing: AtomicBool,
+    pub(crate) lifecycle: BlockPoint,
+    pub(crate) closing: AtomicBool,
     _reserve: Reservation,
 }
 
@@ -224,7 +211,7 @@ impl WindowsBus {
         self.lifecycle.block_on(found, limit)
     }
 
-    fn report_line(&self, level: u8, text: core::fmt::Arguments<'_>) {
+    pub(crate) fn report_line(&self, level: u8, text: core::fmt::Arguments<'_>) {
         events::write(level, format_args!("{}: {text}", self.instance));
     }
 
@@ -238,191 +225,6 @@ impl WindowsBus {
 /// Nothing is under way and nothing is open.
 fn is_down(status: BusStatus) -> bool {
     matches!(status, BusStatus::Stopped | BusStatus::Suspended | BusStatus::Failed(_) | BusStatus::Gone)
-}
-
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What was done already, as a future.
-fn ready<'a, T: Send + 'a>(value: T) -> Boxed<'a, T> {
-    memory::future(core::future::ready(value))
-}
-
-/// Written out, without `async_trait`, because its boxes cannot fail: these come from [`memory::future`]. The work items
-/// that poll them run at PASSIVE_LEVEL, where the operations may block.
-impl Platform for WindowsBus {
-    fn instance(&self) -> InstanceId {
-        self.instance
-    }
-
-    fn now(&self) -> Time {
-        nt::now()
-    }
-
-    fn with_bus(&self, f: &mut dyn FnMut(&mut Bus, &mut dyn PacketPort)) {
-        self.engine.with(|engine| match &mut engine.channel {
-            Some(channel) => f(&mut engine.bus, &mut **channel),
-            None => f(&mut engine.bus, &mut NoChannel),
-        });
-    }
-
-    fn with_config(&self, f: &mut dyn FnMut(&mut ConfigSpace, &mut dyn ConfigPort)) {
-        self.config.with(|config| f(&mut config.space, &mut config.window));
-    }
-
-    fn wake(&self) {
-        for task in [&self.pump, &self.publisher] {
-            task.point.signal();
-            task.poll_soon();
-        }
-        self.lifecycle.wake();
-        self.children.wake();
-    }
-
-    fn wait<'a, 'b>(&'a self, waiter: Waiter, deadline: Option<Time>) -> Boxed<'b, ()>
-    where
-        'a: 'b,
-    {
-        match waiter {
-            Waiter::Pump => {
-                // What the pump has just worked out may concern the publisher and whoever waits for a status. With threads
-                // they may have looked before it did.
-                self.publisher.point.signal();
-                self.publisher.poll_soon();
-                self.lifecycle.wake();
-                memory::future(self.pump.point.wait(deadline))
-            }
-            Waiter::Publisher => memory::future(self.publisher.point.wait(deadline)),
-            Waiter::Function(slot) => match self.children.point(slot) {
-                Some(block) => memory::future(block.point.wait(deadline)),
-                None => ready(()),
-            },
-        }
-    }
-
-    fn open_channel<'a, 'b>(&'a self) -> Boxed<'b, Result<(), PlatformError>>
-    where
-        'a: 'b,
-    {
-        let handle = self.engine.with(|engine| {
-            let channel = engine.channel.as_mut()?;
-            // Packets may come and go before VmbChannelEnable returns.
-            channel.set_open(true);
-            Some(channel.handle())
-        });
-        self.closing.store(false, Ordering::Release);
-        let opened = handle.is_some_and(|handle| channel::enable(handle).is_ok());
-        if !opened {
-            self.engine.with(|engine| engine.channel.iter_mut().for_each(|channel| channel.set_open(false)));
-        }
-        ready(if opened { Ok(()) } else { Err(PlatformError::ChannelOpen) })
-    }
-
-    fn close_channel<'a, 'b>(&'a self) -> Boxed<'b, ()>
-    where
-        'a: 'b,
-    {
-        let handle = self.engine.with(|engine| {
-            let channel = engine.channel.as_mut().filter(|channel| channel.is_open())?;
-            channel.set_open(false);
-            Some(channel.handle())
-        });
-        if let Some(handle) = handle {
-            self.closing.store(true, Ordering::Release);
-            channel::disable(handle);
-        }
-        ready(())
-    }
-
-    fn reserve_config_window<'a, 'b>(&'a self) -> Boxed<'b, Result<u64, PlatformError>>
-    where
-        'a: 'b,
-    {
-        ready(self.map_config_window())
-    }
-
-    fn release_config_window<'a, 'b>(&'a self) -> Boxed<'b, ()>
-    where
-        'a: 'b,
-    {
-        let (window, base) = self.config.with(|config| (config.window.0.take(), core::mem::take(&mut config.base)));
-        if let Some(window) = window {
-            window.unmap();
-            self.ranges.with(|ranges| ranges.give_back(base));
-        }
-        ready(())
-    }
-
-    fn reserve_window<'a, 'b>(&'a self, need: WindowNeed) -> Boxed<'b, Result<Window, PlatformError>>
-    where
-        'a: 'b,
-    {
-        let window = self.ranges.with(|ranges| ranges.take_window(need));
-        if window.is_none() {
-            let given = self.ranges.with(|ranges| ranges.given_bytes(need.aperture));
-            let (size, place) = (need.size, need.aperture);
-            self.report_line(
-                events::ERROR,
-                format_args!(
-                    "{size:#x} bytes of {place} needed, {given:#x} given: see HighMmioMegabytes, LowMmioMegabytes"
-                ),
-            );
-        }
-        ready(window.ok_or(PlatformError::NoMmioSpace))
-    }
-
-    fn release_window<'a, 'b>(&'a self, window: Window) -> Boxed<'b, ()>
-    where
-        'a: 'b,
-    {
-        self.ranges.with(|ranges| ranges.give_back(window.base));
-        ready(())
-    }
-
-    fn publish<'a, 'b, 'c>(&'a self, function: &'b FunctionInfo) -> Boxed<'c, Result<(), PlatformError>>
-    where
-        'a: 'c,
-        'b: 'c,
-    {
-        ready(self.children.publish(self.device, function))
-    }
-
-    fn unpublish<'a, 'b>(&'a self, slot: Slot, reason: RemovalReason) -> Boxed<'b, ()>
-    where
-        'a: 'b,
-    {
-        self.report_ledger(slot);
-        memory::future(Unpublish::new(self, &self.publisher.point, slot, reason))
-    }
-
-    fn interrupt_recreated(&self, _: InterruptHandle, slot: Slot, entry: MsiEntry) {
-        // The seam of hvpci_windows::interrupts: nobody has found out who writes a message table on Windows.
-        self.report_line(events::WARNING, format_args!("{slot}: an interrupt moved to data {:#x}", entry.data));
-    }
-
-    fn report(&self, report: &Report) {
-        let level = match report {
-            Report::Failed(_) | Report::FunctionFailed { .. } => events::ERROR,
-            Report::Negotiated(_) | Report::FunctionFound(_) | Report::FunctionGone(_) => events::INFORMATION,
-            _ => events::WARNING,
-        };
-        self.report_line(level, format_args!("{report:?}"));
-    }
-
-    fn config_report(&self, report: &ConfigReport) {
-        self.report_line(events::WARNING, format_args!("{report:?}"));
-    }
-}
-
-impl WindowsBus {
-    fn map_config_window(&self) -> Result<u64, PlatformError> {
-        let base = self.ranges.with(Ranges::take_config_window).ok_or(PlatformError::NoMmioSpace)?;
-        let Some(window) = MappedWindow::map(base) else {
-            self.ranges.with(|ranges| ranges.give_back(base));
-            return Err(PlatformError::OutOfMemory);
-        };
-        self.config.with(|config| (config.window.0, config.base) = (Some(window), base));
-        Ok(base)
-    }
 }
 
 /// Polls the task that the work item belongs to.

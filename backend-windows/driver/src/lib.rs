@@ -1,7 +1,7 @@
 //! hvpci.sys: a KMDF bus driver for the vPCI channels of Hyper-V.
 //!
 //! The protocol and the decode policy are in `hvpci-core`, what needs no kernel in `hvpci-windows`. Here is what Windows
-//! calls ([`fdo`], [`pdo`], [`interface`]), what the core calls ([`bus`], [`channel`], [`children`]), and the layer that
+//! calls ([`fdo`], [`pdo`], [`interface`]), what the core calls ([`platform`], [`bus`], [`channel`], [`children`]), and the layer that
 //! calls Windows (`sys`).
 #![no_std]
 
@@ -17,6 +17,7 @@ mod fdo;
 mod interface;
 mod memory;
 mod pdo;
+mod platform;
 mod sys;
 
 use wdk_sys::{

@@ -1,0 +1,213 @@
+//! What the core asks of a bus: its locks, the clock, waking and waiting, the channel, MMIO space, children.
+
+use alloc::boxed::Box;
+use core::pin::Pin;
+use core::sync::atomic::Ordering;
+
+use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, SendError, Waiter};
+use hvpci_core::bus::{Bus, FunctionInfo, InterruptHandle, Report, Transmit};
+use hvpci_core::config::{ConfigReport, ConfigSpace};
+use hvpci_core::placement::{Window, WindowNeed};
+use hvpci_core::wire::MsiEntry;
+use hvpci_core::{InstanceId, Slot, Time};
+use hvpci_windows::ranges::Ranges;
+
+use crate::bus::WindowsBus;
+use crate::children::Unpublish;
+use crate::sys::mmio::MappedWindow;
+use crate::sys::nt;
+use crate::{channel, events, memory};
+
+/// The sending side while there is no channel.
+struct NoChannel;
+
+impl PacketPort for NoChannel {
+    fn send(&mut self, _: &Transmit, _: &[u8]) -> Result<(), SendError> {
+        Err(SendError::Closed)
+    }
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What was done already, as a future.
+fn ready<'a, T: Send + 'a>(value: T) -> Boxed<'a, T> {
+    memory::future(core::future::ready(value))
+}
+
+/// Written out, without `async_trait`, because its boxes cannot fail: these come from [`memory::future`]. The work items
+/// that poll them run at PASSIVE_LEVEL, where the operations may block.
+impl Platform for WindowsBus {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn now(&self) -> Time {
+        nt::now()
+    }
+
+    fn with_bus(&self, f: &mut dyn FnMut(&mut Bus, &mut dyn PacketPort)) {
+        self.engine.with(|engine| match &mut engine.channel {
+            Some(channel) => f(&mut engine.bus, &mut **channel),
+            None => f(&mut engine.bus, &mut NoChannel),
+        });
+    }
+
+    fn with_config(&self, f: &mut dyn FnMut(&mut ConfigSpace, &mut dyn ConfigPort)) {
+        self.config.with(|config| f(&mut config.space, &mut config.window));
+    }
+
+    fn wake(&self) {
+        for task in [&self.pump, &self.publisher] {
+            task.point.signal();
+            task.poll_soon();
+        }
+        self.lifecycle.wake();
+        self.children.wake();
+    }
+
+    fn wait<'a, 'b>(&'a self, waiter: Waiter, deadline: Option<Time>) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        match waiter {
+            Waiter::Pump => {
+                // What the pump has just worked out may concern the publisher and whoever waits for a status. With threads
+                // they may have looked before it did.
+                self.publisher.point.signal();
+                self.publisher.poll_soon();
+                self.lifecycle.wake();
+                memory::future(self.pump.point.wait(deadline))
+            }
+            Waiter::Publisher => memory::future(self.publisher.point.wait(deadline)),
+            Waiter::Function(slot) => match self.children.point(slot) {
+                Some(block) => memory::future(block.point.wait(deadline)),
+                None => ready(()),
+            },
+        }
+    }
+
+    fn open_channel<'a, 'b>(&'a self) -> Boxed<'b, Result<(), PlatformError>>
+    where
+        'a: 'b,
+    {
+        let handle = self.engine.with(|engine| {
+            let channel = engine.channel.as_mut()?;
+            // Packets may come and go before VmbChannelEnable returns.
+            channel.set_open(true);
+            Some(channel.handle())
+        });
+        self.closing.store(false, Ordering::Release);
+        let opened = handle.is_some_and(|handle| channel::enable(handle).is_ok());
+        if !opened {
+            self.engine.with(|engine| engine.channel.iter_mut().for_each(|channel| channel.set_open(false)));
+        }
+        ready(if opened { Ok(()) } else { Err(PlatformError::ChannelOpen) })
+    }
+
+    fn close_channel<'a, 'b>(&'a self) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        let handle = self.engine.with(|engine| {
+            let channel = engine.channel.as_mut().filter(|channel| channel.is_open())?;
+            channel.set_open(false);
+            Some(channel.handle())
+        });
+        if let Some(handle) = handle {
+            self.closing.store(true, Ordering::Release);
+            channel::disable(handle);
+        }
+        ready(())
+    }
+
+    fn reserve_config_window<'a, 'b>(&'a self) -> Boxed<'b, Result<u64, PlatformError>>
+    where
+        'a: 'b,
+    {
+        ready(self.map_config_window())
+    }
+
+    fn release_config_window<'a, 'b>(&'a self) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        let (window, base) = self.config.with(|config| (config.window.0.take(), core::mem::take(&mut config.base)));
+        if let Some(window) = window {
+            window.unmap();
+            self.ranges.with(|ranges| ranges.give_back(base));
+        }
+        ready(())
+    }
+
+    fn reserve_window<'a, 'b>(&'a self, need: WindowNeed) -> Boxed<'b, Result<Window, PlatformError>>
+    where
+        'a: 'b,
+    {
+        let window = self.ranges.with(|ranges| ranges.take_window(need));
+        if window.is_none() {
+            let given = self.ranges.with(|ranges| ranges.given_bytes(need.aperture));
+            let (size, place) = (need.size, need.aperture);
+            self.report_line(
+                events::ERROR,
+                format_args!(
+                    "{size:#x} bytes of {place} needed, {given:#x} given: see HighMmioMegabytes, LowMmioMegabytes"
+                ),
+            );
+        }
+        ready(window.ok_or(PlatformError::NoMmioSpace))
+    }
+
+    fn release_window<'a, 'b>(&'a self, window: Window) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        self.ranges.with(|ranges| ranges.give_back(window.base));
+        ready(())
+    }
+
+    fn publish<'a, 'b, 'c>(&'a self, function: &'b FunctionInfo) -> Boxed<'c, Result<(), PlatformError>>
+    where
+        'a: 'c,
+        'b: 'c,
+    {
+        ready(self.children.publish(self.device, function))
+    }
+
+    fn unpublish<'a, 'b>(&'a self, slot: Slot, reason: RemovalReason) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        self.report_ledger(slot);
+        memory::future(Unpublish::new(self, &self.publisher.point, slot, reason))
+    }
+
+    fn interrupt_recreated(&self, _: InterruptHandle, slot: Slot, entry: MsiEntry) {
+        // The seam of hvpci_windows::interrupts: nobody has found out who writes a message table on Windows.
+        self.report_line(events::WARNING, format_args!("{slot}: an interrupt moved to data {:#x}", entry.data));
+    }
+
+    fn report(&self, report: &Report) {
+        let level = match report {
+            Report::Failed(_) | Report::FunctionFailed { .. } => events::ERROR,
+            Report::Negotiated(_) | Report::FunctionFound(_) | Report::FunctionGone(_) => events::INFORMATION,
+            _ => events::WARNING,
+        };
+        self.report_line(level, format_args!("{report:?}"));
+    }
+
+    fn config_report(&self, report: &ConfigReport) {
+        self.report_line(events::WARNING, format_args!("{report:?}"));
+    }
+}
+
+impl WindowsBus {
+    fn map_config_window(&self) -> Result<u64, PlatformError> {
+        let base = self.ranges.with(Ranges::take_config_window).ok_or(PlatformError::NoMmioSpace)?;
+        let Some(window) = MappedWindow::map(base) else {
+            self.ranges.with(|ranges| ranges.give_back(base));
+            return Err(PlatformError::OutOfMemory);
+        };
+        self.config.with(|config| (config.window.0, config.base) = (Some(window), base));
+        Ok(base)
+    }
+}
