@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use crate::apt;
+use crate::{apt, linux};
 
 /// How a lane ended.
 enum Outcome {
@@ -47,7 +47,27 @@ pub fn test(sh: &Shell) -> Result<bool> {
         ("portable: core, mock host, guests, command (debug, overflow checks)", timed(|| portable(sh))),
         ("figures: the numbers of the README (release)", timed(|| figures(sh))),
         ("bare target: core and mock host without std (x86_64-unknown-none)", timed(|| bare_target(sh))),
+        (
+            "kernels: pci-hyperv.ko and hvpci.ko on Debian's 6.12 and 6.1 in emulation",
+            timed(|| in_kernels(sh, &linux::Options::default())),
+        ),
     ]))
+}
+
+/// The kernel lanes alone.
+pub fn linux(sh: &Shell, options: &linux::Options) -> Result<bool> {
+    Ok(report(&[("linux: Debian's kernels in emulation", timed(|| in_kernels(sh, options)))]))
+}
+
+fn in_kernels(sh: &Shell, options: &linux::Options) -> Outcome {
+    if let Some(missing) = linux::missing(sh) {
+        return Outcome::NotRun(missing);
+    }
+    match linux::run(sh, options) {
+        Ok(problems) if problems.is_empty() => Outcome::Passed,
+        Ok(problems) => Outcome::Failed(problems.join("\n           ")),
+        Err(error) => Outcome::Failed(format!("{error:#}")),
+    }
 }
 
 fn portable(sh: &Shell) -> Outcome {

@@ -2,6 +2,7 @@
 
 mod apt;
 mod lanes;
+mod linux;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ enum Command {
     Test,
     /// What a reviewer would complain about first: formatting, clippy, rustdoc, all with warnings denied.
     Lint,
+    /// The kernel lanes alone: Debian's kernels in QEMU, with the stand-in host, under pci-hyperv.ko and hvpci.ko.
+    Linux(linux::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,5 +47,6 @@ fn run(command: Command) -> Result<bool> {
     match command {
         Command::Test => lanes::test(&sh),
         Command::Lint => lanes::lint(&sh),
+        Command::Linux(options) => lanes::linux(&sh, &options),
     }
 }

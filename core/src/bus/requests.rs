@@ -26,6 +26,13 @@ impl Ticket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterruptHandle(pub(super) u64);
 
+impl InterruptHandle {
+    /// The number behind it, for platforms that keep it beside what they know of the interrupt. Never used twice.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// What can be asked of the host about a function. See [`super::Bus::submit`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {

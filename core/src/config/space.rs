@@ -66,6 +66,7 @@ pub struct ConfigSpace {
 
 impl ConfigSpace {
     /// An empty bus. Allocates the function table: sleepable context only.
+    #[inline(never)] // See reserve.
     pub fn new(options: ConfigOptions) -> Result<ConfigSpace, ConfigError> {
         if options.isolated && !options.policy.allowed_when_isolated() {
             return Err(ConfigError::NotAllowedWhenIsolated(options.policy));
@@ -87,6 +88,7 @@ impl ConfigSpace {
 
     /// Makes room for `capacity` functions in all (1 to 256; a smaller number than before changes nothing). Allocates:
     /// sleepable context only, and the caller keeps everybody else out.
+    #[inline(never)] // A vacant function passes the stack: not in the frame of a caller that has a ConfigSpace on its own.
     pub fn reserve(&mut self, capacity: u16) -> Result<(), ConfigError> {
         if !(1..=256).contains(&capacity) {
             return Err(ConfigError::Capacity);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the files of the shim share. Rust sees none of this. */
+#ifndef HVPCI_H
+#define HVPCI_H
+
+#include <linux/completion.h>
+#include <linux/hyperv.h>
+#include <linux/irqdomain.h>
+#include <linux/list.h>
+#include <linux/msi.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/ratelimit.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "rust.h"
+
+/*
+ * A list of 256 functions in its longest form is 16 + 8 + 256 * 28 bytes: the longest packet a host has reason to send.
+ * The rings hold three of them, headers and all.
+ */
+#define HVPCI_MAX_PACKET SZ_8K
+#define HVPCI_RING_BYTES VMBUS_RING_SIZE(28 * SZ_1K)
+/* An async operation of the pump or of the publisher is boxed in one of these when there is no memory. */
+#define HVPCI_RESERVE_BYTES SZ_1K
+
+enum hvpci_worker { HVPCI_PUMP, HVPCI_PUBLISHER, HVPCI_WORKERS };
+
+/* MMIO space that vmbus gave us. */
+struct hvpci_range {
+	struct list_head node;
+	struct resource *resource;
+};
+
+/* A worker's claim on memory that is always there. */
+struct hvpci_reserve {
+	struct list_head node;
+	struct task_struct *task;	/* who may use it now */
+	void *block;
+	bool used;
+};
+
+/* Who wants to hear of changed config blocks. */
+struct hvpci_listener {
+	void (*changed)(void *context, u64 mask);
+	void *context;
+};
+
+struct hvpci_bus {
+	struct hv_device *device;
+	void *rust;
+	struct list_head node;		/* in the list of all buses */
+
+	raw_spinlock_t engine_lock;
+	raw_spinlock_t config_lock;
+
+	/* Workers. */
+	struct delayed_work pump;
+	struct delayed_work publisher;
+	struct work_struct notifier;
+	bool over[HVPCI_WORKERS];
+	struct hvpci_reserve reserve[HVPCI_WORKERS];
+	wait_queue_head_t waiters;
+	atomic_t wakes;
+
+	/* Channel. */
+	raw_spinlock_t ring_lock;	/* one reader of the ring at a time */
+	void *packet;			/* HVPCI_MAX_PACKET bytes, under ring_lock */
+	bool open;
+
+	/* Config window; the pointers change under config_lock. */
+	struct resource *window;
+	void __iomem *window_mapping;
+	u64 window_address;		/* 0: no window, everything reads all ones */
+	bool window_calls;		/* by hypercall instead of loads and stores */
+
+	/* BAR windows: only the pump changes the list, with ranges_lock held. */
+	struct mutex ranges_lock;
+	struct list_head ranges;
+
+	/* The PCI side: changed only by those who hold the rescan lock. */
+	struct pci_host_bridge *bridge;
+	DECLARE_BITMAP(shown, 256);	/* by devfn */
+	struct pci_slot *slots[256];
+	u32 domain;			/* 0: none yet */
+
+	/* Interrupts. */
+	struct fwnode_handle *fwnode;
+	struct irq_domain *irqs;
+	struct msi_domain_info msi_info;
+	raw_spinlock_t msi_lock;	/* the list and the entries in it */
+	struct list_head msis;
+	atomic_t msi_count;
+
+	/* Config blocks. */
+	spinlock_t listeners_lock;
+	struct hvpci_listener *listeners;	/* 256, by devfn; made when first needed */
+
+	struct dentry *debugfs;
+	struct ratelimit_state ratelimit;
+	u64 longest_write_ns;		/* the longest config write, under no lock: a hint */
+};
+
+/* module.c */
+extern struct workqueue_struct *hvpci_pump_queue;
+extern struct workqueue_struct *hvpci_publish_queue;
+extern int hvpci_log_level;
+bool hvpci_is_isolated(void);
+bool hvpci_reserve_add(struct hvpci_reserve *reserve);
+void hvpci_reserve_remove(struct hvpci_reserve *reserve);
+int hvpci_live_allocations(void);
+
+/* bus.c */
+extern struct hv_driver hvpci_driver;
+void hvpci_bus_wake_waiters(struct hvpci_bus *bus);
+
+/* pci.c */
+extern struct pci_ops hvpci_pci_ops;
+struct hvpci_bus *hvpci_bus_of(struct pci_dev *pdev);
+int hvpci_pci_init(void);
+void hvpci_pci_exit(void);
+void hvpci_bridge_remove(struct hvpci_bus *bus);
+bool hvpci_bridge_uses(struct hvpci_bus *bus, struct resource *resource);
+
+/* domain.c */
+u32 hvpci_domain_get(u32 preferred);
+void hvpci_domain_put(u32 domain);
+
+/* irq.c */
+int hvpci_irq_domain_create(struct hvpci_bus *bus);
+void hvpci_irq_domain_remove(struct hvpci_bus *bus);
+
+/* block.c */
+int hvpci_block_init(void);
+void hvpci_block_exit(void);
+void hvpci_block_check(void);
+
+/* debugfs.c */
+void hvpci_debugfs_init(void);
+void hvpci_debugfs_exit(void);
+void hvpci_debugfs_add(struct hvpci_bus *bus);
+void hvpci_debugfs_remove(struct hvpci_bus *bus);
+
+#endif

@@ -1,0 +1,163 @@
+//! The platform: what the core asks of a backend.
+
+use alloc::boxed::Box;
+use core::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, Waiter};
+use hvpci_core::bus::{Bus, FunctionInfo, InterruptHandle, Report};
+use hvpci_core::config::{ConfigReport, ConfigSpace};
+use hvpci_core::placement::{Aperture, Window, WindowNeed};
+use hvpci_core::wire::MsiEntry;
+use hvpci_core::{InstanceId, Slot, Time};
+
+use crate::bus::LinuxBus;
+use crate::ffi::{self, Lock, RawFunction, RawMsi, errno};
+use crate::ports;
+use crate::task;
+use crate::text::{ConfigWords, Words};
+
+/// What an errno of the shim means to the core.
+fn outcome(error: i32, otherwise: PlatformError) -> Result<(), PlatformError> {
+    match error {
+        0 => Ok(()),
+        error if error == -errno::ENOMEM => Err(PlatformError::OutOfMemory),
+        _ => Err(otherwise),
+    }
+}
+
+#[async_trait]
+impl Platform for LinuxBus {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn now(&self) -> Time {
+        Time::from_nanos(ffi::hvpci_shim_now())
+    }
+
+    fn with_bus(&self, f: &mut dyn FnMut(&mut Bus, &mut dyn PacketPort)) {
+        let mut channel = ports::Channel { shim: self.shim, full: &self.full };
+        self.locked(Lock::Engine, || {
+            // SAFETY: the engine lock is held, and nothing below takes it again.
+            f(unsafe { &mut *self.engine.get() }, &mut channel);
+        });
+        // When the ring was full the pump sees the flag and tries again soon: everybody else who sends wakes it anyway.
+    }
+
+    fn with_config(&self, f: &mut dyn FnMut(&mut ConfigSpace, &mut dyn ConfigPort)) {
+        let mut window = ports::Window { shim: self.shim };
+        self.locked(Lock::Config, || {
+            // SAFETY: the config lock is held, and nothing below takes it again.
+            f(unsafe { &mut *self.config.get() }, &mut window);
+        });
+    }
+
+    fn wake(&self) {
+        for woken in &self.woken {
+            woken.store(true, Ordering::Release);
+        }
+        // SAFETY: the bus exists.
+        unsafe { ffi::hvpci_shim_wake(self.shim) }
+    }
+
+    async fn wait(&self, waiter: Waiter, deadline: Option<Time>) {
+        task::wait(self, waiter, deadline).await;
+    }
+
+    async fn open_channel(&self) -> Result<(), PlatformError> {
+        // SAFETY: the bus exists; the worker may sleep.
+        outcome(unsafe { ffi::hvpci_shim_open(self.shim) }, PlatformError::ChannelOpen)
+    }
+
+    async fn close_channel(&self) {
+        // SAFETY: the bus exists; the worker may sleep.
+        unsafe { ffi::hvpci_shim_close(self.shim) }
+    }
+
+    async fn reserve_config_window(&self) -> Result<u64, PlatformError> {
+        let mut address = 0;
+        // SAFETY: the bus exists; the worker may sleep; `address` outlives the call.
+        let error = unsafe { ffi::hvpci_shim_map_window(self.shim, &mut address) };
+        outcome(error, PlatformError::NoMmioSpace).map(|()| address)
+    }
+
+    async fn release_config_window(&self) {
+        // SAFETY: the bus exists; the worker may sleep.
+        unsafe { ffi::hvpci_shim_unmap_window(self.shim) }
+    }
+
+    async fn reserve_window(&self, need: WindowNeed) -> Result<Window, PlatformError> {
+        let (high, mut base) = (need.aperture == Aperture::High, 0);
+        // SAFETY: the bus exists; the worker may sleep; `base` outlives the call.
+        let error = unsafe { ffi::hvpci_shim_reserve(self.shim, high, need.size, need.align, &mut base) };
+        outcome(error, PlatformError::NoMmioSpace).map(|()| Window { aperture: need.aperture, base, size: need.size })
+    }
+
+    async fn release_window(&self, window: Window) {
+        // SAFETY: the bus exists; the worker may sleep.
+        unsafe { ffi::hvpci_shim_release(self.shim, window.base, window.size) }
+    }
+
+    async fn publish(&self, function: &FunctionInfo) -> Result<(), PlatformError> {
+        let raw = raw_function(self.instance, function);
+        // SAFETY: the bus exists; the worker may sleep; `raw` outlives the call.
+        outcome(unsafe { ffi::hvpci_shim_publish(self.shim, &raw) }, PlatformError::Refused)
+    }
+
+    async fn unpublish(&self, slot: Slot, reason: RemovalReason) {
+        let surprise = reason == RemovalReason::Surprise;
+        // SAFETY: the bus exists; the worker may sleep.
+        unsafe { ffi::hvpci_shim_unpublish(self.shim, u32::from(slot.devfn()), surprise) }
+    }
+
+    fn interrupt_recreated(&self, handle: InterruptHandle, slot: Slot, entry: MsiEntry) {
+        let msi = raw_msi(handle.number(), &entry);
+        // SAFETY: the bus exists; `msi` outlives the call.
+        unsafe { ffi::hvpci_shim_msi_moved(self.shim, u32::from(slot.devfn()), &msi) }
+    }
+
+    fn report(&self, report: &Report) {
+        if let Report::BlocksInvalidated { slot, mask } = report {
+            // SAFETY: the bus exists.
+            unsafe { ffi::hvpci_shim_blocks_changed(self.shim, u32::from(slot.devfn()), *mask) }
+        }
+        let words = Words(report);
+        self.log(words.level(), format_args!("{words}"));
+    }
+
+    fn config_report(&self, report: &ConfigReport) {
+        let words = ConfigWords(report);
+        self.log(words.level(), format_args!("{words}"));
+    }
+}
+
+fn raw_function(instance: InstanceId, function: &FunctionInfo) -> RawFunction {
+    let mut raw = RawFunction {
+        devfn: u32::from(function.description.slot.devfn()),
+        serial: function.description.serial,
+        numa_node: function.description.numa_node.map_or(-1, i32::from),
+        preferred_domain: u32::from(instance.preferred_domain().unwrap_or(0)),
+        address: [0; 6],
+        size: [0; 6],
+    };
+    for bar in function.layout.iter() {
+        let at = usize::from(bar.index);
+        let placed = function.bars.get(at).copied().flatten();
+        if let (Some(address), Some(size), Some(placed)) = (raw.address.get_mut(at), raw.size.get_mut(at), placed) {
+            (*address, *size) = (placed, bar.size);
+        }
+    }
+    raw
+}
+
+/// An interrupt for the shim.
+pub fn raw_msi(number: u64, entry: &MsiEntry) -> RawMsi {
+    let MsiEntry { address, data, message_count, reserved } = *entry;
+    RawMsi { number, address, data, count: message_count, reserved }
+}
+
+/// An interrupt of the shim.
+pub fn entry_of(msi: &RawMsi) -> MsiEntry {
+    MsiEntry { address: msi.address, data: msi.data, message_count: msi.count, reserved: msi.reserved }
+}

@@ -1,0 +1,40 @@
+//! The mock host behind a C interface. The C side owns one lock and takes it around every call; time comes in with the call.
+#![no_std]
+extern crate alloc;
+
+mod command;
+mod ffi;
+mod runtime;
+mod scene;
+mod state;
+
+use alloc::collections::BTreeMap;
+
+use hvpci_core::Time;
+use hvpci_mock::host::{Host, HostPacket};
+
+/// Bytes of a bus's config window.
+const WINDOW_BYTES: u64 = 0x2000;
+
+/// The host and what the C side cannot keep by itself.
+pub struct Standin {
+    host: Host,
+    /// A packet that did not fit the reader's buffer, by bus: the reader comes back with a larger one.
+    kept: BTreeMap<u32, HostPacket>,
+    /// When the host was told to offer its buses.
+    started: Option<Time>,
+    /// How the last interrupt that was asked for went.
+    last_fire: alloc::string::String,
+    fired: u64,
+    not_delivered: u64,
+}
+
+impl Standin {
+    /// The bus whose config window holds a guest-physical address, and the offset in it.
+    fn window_at(&self, address: u64) -> Option<(hvpci_mock::host::BusId, u32)> {
+        self.host.buses().find_map(|bus| {
+            let offset = address.checked_sub(self.host.window_address(bus)?)?;
+            (offset < WINDOW_BYTES).then(|| Some((bus, u32::try_from(offset).ok()?)))?
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! The kernel lanes: stock Debian kernels in software emulation, a stand-in hv_vmbus with the mock host inside, and the vPCI
+//! driver under test on top: the distribution's pci-hyperv.ko or our hvpci.ko. `tests/linux/README.md` tells how it fits together.
+
+mod build;
+mod cases;
+mod crc;
+mod figures;
+mod kernel;
+mod machine;
+mod results;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use xshell::Shell;
+
+use crate::apt;
+pub use kernel::Series;
+
+/// What the lanes install. Kernels are only downloaded and unpacked.
+const PACKAGES: &[&str] = &[
+    "rustc-web",
+    "cargo-web",
+    "rust-web-src",
+    "gcc",
+    "make",
+    "binutils",
+    "bc",
+    "libelf1",
+    "pahole",
+    "qemu-system-x86",
+    "busybox-static",
+    "cpio",
+    "gzip",
+    "xz-utils",
+];
+
+/// What a person can choose.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Kernel series to run on.
+    #[arg(long, value_enum, default_values_t = [Series::Six12, Series::Six1])]
+    kernel: Vec<Series>,
+    /// Virtual processors; both 1 and 4 when left out.
+    #[arg(long)]
+    cpus: Vec<u32>,
+    /// Where the sources of our module are.
+    #[arg(long, default_value = "backend-linux")]
+    backend: PathBuf,
+    /// Leave our module out and run the distribution's alone.
+    #[arg(long)]
+    stock_only: bool,
+    /// Run these lines (functions of tests/linux/guest/lib.sh) instead of the lanes, and print what the kernel says.
+    #[arg(long)]
+    run: Vec<String>,
+    /// Measure both drivers and write docs/linux-figures.md.
+    #[arg(long)]
+    figures: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            kernel: vec![Series::Six12, Series::Six1],
+            cpus: Vec::new(),
+            backend: PathBuf::from("backend-linux"),
+            stock_only: false,
+            run: Vec::new(),
+            figures: false,
+        }
+    }
+}
+
+/// Why the lanes cannot run here, if they cannot.
+pub fn missing(sh: &Shell) -> Option<String> {
+    apt::ensure(sh, PACKAGES).err()
+}
+
+/// Runs what was asked for; the problems found, each in one line.
+pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    let object = build::standin_object(sh).context("building the stand-in's Rust object")?;
+    for series in &options.kernel {
+        let kernel = kernel::fetch(sh, *series).with_context(|| format!("getting the kernel {series}"))?;
+        let mut modules = build::modules(sh, &kernel, &object).with_context(|| format!("building for {series}"))?;
+        if !options.stock_only {
+            modules.ours = build::ours(sh, &kernel, &sh.current_dir().join(&options.backend))?;
+        }
+        if !options.run.is_empty() {
+            let machine = machine::Machine::new(&kernel, &modules, options.cpus.first().copied().unwrap_or(1));
+            let log = machine.boot(sh, &options.run.join("\n"))?;
+            println!("{}", log.text);
+            problems.extend(log.alarms());
+            problems.extend(results::parse(&log.text).into_iter().flat_map(|case| case.bad));
+        } else if options.figures {
+            problems.extend(figures::measure(sh, &kernel, &modules)?);
+        } else {
+            let cpus = if options.cpus.is_empty() { &[1, 4][..] } else { &options.cpus };
+            for cpus in cpus {
+                let machine = machine::Machine::new(&kernel, &modules, *cpus);
+                problems.extend(cases::run(sh, &machine)?);
+            }
+        }
+    }
+    Ok(problems)
+}

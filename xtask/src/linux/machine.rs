@@ -1,0 +1,159 @@
+//! One boot: an initramfs with busybox and the modules, QEMU without hardware virtualisation, and what the serial line said.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+use super::build::Modules;
+use super::kernel::Kernel;
+
+/// How long a boot may take, hung kernels included.
+const LIMIT: Duration = Duration::from_secs(400);
+
+/// Two ranges with memory behind them, for BARs and for config windows (`tests/linux/standin/mmio.c`). Nothing of them is
+/// resident before it is touched.
+const RANGES: &[&str] = &[
+    "-object",
+    "memory-backend-ram,id=large,size=4T,reserve=off,share=off",
+    "-device",
+    "ivshmem-plain,memdev=large",
+    "-object",
+    "memory-backend-ram,id=small,size=64M,share=off",
+    "-device",
+    "ivshmem-plain,memdev=small",
+];
+
+/// A machine to boot.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub kernel: Kernel,
+    pub modules: Modules,
+    pub cpus: u32,
+}
+
+/// What came over the serial line.
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub text: String,
+    /// The machine was stopped because it took too long.
+    pub timed_out: bool,
+    pub file: PathBuf,
+}
+
+impl Machine {
+    pub fn new(kernel: &Kernel, modules: &Modules, cpus: u32) -> Machine {
+        Machine { kernel: kernel.clone(), modules: modules.clone(), cpus }
+    }
+
+    /// Boots, runs the cases, and comes back when the machine is off.
+    pub fn boot(&self, sh: &Shell, cases: &str) -> Result<Log> {
+        let work = self.kernel.directory.join("run");
+        let archive = self.initramfs(sh, &work, cases)?;
+        let file = work.join(format!("serial-{}-cpus.log", self.cpus));
+        let serial = File::create(&file)?;
+        let mut qemu = Command::new("qemu-system-x86_64")
+            .args(["-machine", "pc", "-accel", "tcg", "-cpu", "max,phys-bits=46", "-m", "1G", "-smp"])
+            .arg(self.cpus.to_string())
+            .args(["-nographic", "-no-reboot", "-nic", "none", "-vga", "none"])
+            .args(RANGES)
+            .arg("-kernel")
+            .arg(&self.kernel.image)
+            .arg("-initrd")
+            .arg(&archive)
+            // 6.1 has the NVMe driver built in, and it would take the mock host's controller
+            .args(["-append", "console=ttyS0 panic=-1 oops=panic hung_task_panic=1 initcall_blacklist=nvme_init"])
+            .stdin(Stdio::null())
+            .stdout(serial.try_clone()?)
+            .stderr(serial)
+            .spawn()
+            .context("starting qemu-system-x86_64")?;
+        let start = Instant::now();
+        let timed_out = loop {
+            if qemu.try_wait()?.is_some() {
+                break false;
+            }
+            if start.elapsed() > LIMIT {
+                qemu.kill()?;
+                qemu.wait()?;
+                break true;
+            }
+            sleep(Duration::from_millis(50));
+        };
+        let text = String::from_utf8_lossy(&fs::read(&file)?).replace('\r', "");
+        Ok(Log { text, timed_out, file })
+    }
+
+    fn initramfs(&self, sh: &Shell, work: &Path, cases: &str) -> Result<PathBuf> {
+        let root = work.join("root");
+        sh.remove_path(&root)?;
+        for directory in ["bin", "proc", "sys", "dev"] {
+            sh.create_dir(root.join(directory))?;
+        }
+        for file in sh.read_dir("tests/linux/guest")? {
+            sh.copy_file(file, &root)?;
+        }
+        sh.copy_file("/bin/busybox", root.join("bin"))?;
+        let modules = &self.modules;
+        for module in [&modules.standin, &modules.driver, &modules.stock, &modules.interface] {
+            sh.copy_file(module, &root)?;
+        }
+        if let Some(ours) = &modules.ours {
+            sh.copy_file(ours, root.join("hvpci.ko"))?;
+        }
+        fs::write(root.join("cases"), format!("{cases}\n"))?;
+        let _there = sh.push_dir(&root);
+        cmd!(sh, "chmod +x init bin/busybox").quiet().run()?;
+        let archive = work.join("initramfs.gz");
+        cmd!(sh, "sh -c")
+            .arg(format!("find . | cpio -o -H newc --quiet | gzip -1 > '{}'", archive.display()))
+            .quiet()
+            .run()?;
+        Ok(archive)
+    }
+}
+
+impl Log {
+    /// Lines that mean trouble in any run, and a run that did not come to its end.
+    pub fn alarms(&self) -> Vec<String> {
+        const SIGNS: &[&str] = &[
+            "BUG:",
+            "WARNING:",
+            "Oops",
+            "Kernel panic",
+            "Rust panic",
+            "general protection",
+            "Unknown symbol",
+            "disagrees about version",
+            "unexpected hypercall",
+            "which nobody holds",
+            "were not given back",
+            "irq_unmask() failed",
+            "INFO: task",
+            "self-detected stall",
+            "irq_handler for vector",
+            "soft lockup",
+            "Unknown rela",
+        ];
+        let mut found: Vec<String> = self
+            .text
+            .lines()
+            .filter(|line| !line.starts_with("@@ host") && SIGNS.iter().any(|sign| line.contains(sign)))
+            .take(8)
+            .map(str::to_string)
+            .collect();
+        if self.timed_out {
+            found.push(format!("the machine was still running after {} s", LIMIT.as_secs()));
+        } else if !self.text.lines().any(|line| line.starts_with("@@ end ")) {
+            found.push("the machine went off before the last case".to_string());
+        }
+        if !found.is_empty() {
+            found.push(format!("the whole of it: {}", self.file.display()));
+        }
+        found
+    }
+}
