@@ -35,7 +35,7 @@ fn everything_can_be_said() {
     let scenario = Scenario::parse(
         "dir/vm.toml",
         r#"
-        compare = ["windows+prefetch"]
+        compare = ["linux-6.1+prefetch"]
         [host]
         parallel = 4
         seconds_per_128g = 2
@@ -53,7 +53,7 @@ fn everything_can_be_said() {
     )
     .unwrap();
     assert_eq!(scenario.name, "vm");
-    assert_eq!(scenario.compare, [RunSpec { guest: "windows", policy: Policy::Prefetch }]);
+    assert_eq!(scenario.compare, [RunSpec { guest: "linux-6.1", policy: Policy::Prefetch }]);
     assert_eq!(
         scenario.host,
         HostPlan {
