@@ -167,3 +167,24 @@ fn a_closed_pipe_is_no_panic() {
         assert!(output.status.code().is_some(), "{arguments:?}: killed");
     }
 }
+
+#[test]
+fn a_slow_host_is_waited_for() {
+    // All maps one after the other, or one of them, take longer than the minute that other answers get.
+    for arguments in [
+        &["boot", "--functions", "64", "--guest", "linux-6.12", "--policy", "prefetch", "--json"][..],
+        &["boot", "--functions", "1", "--bar", "8T", "--guest", "windows", "--policy", "deferred", "--json"],
+    ] {
+        let output = hvpci(arguments);
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(stdout.contains("\"unmaps\": 0") && stdout.contains("\"host_map_seconds\": 115.2"), "{stdout}");
+    }
+}
+
+#[test]
+fn a_host_of_new_versions_only_boots() {
+    let file = Scratch::new("v16.toml", b"[host]\nversions = [\"1.6\"]\n[[group]]\nbars = [\"1G\"]\n");
+    let output = hvpci(&["boot", file.path()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

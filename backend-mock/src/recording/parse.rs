@@ -50,6 +50,8 @@ impl Recording {
         let mut sections: Vec<Section> = Vec::new();
         let mut open = true;
         let mut recognised = false;
+        // Some editors put a byte order mark in front.
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         for (index, raw) in bytes.split(|&byte| byte == b'\n').enumerate() {
             let malformed = |fault: Fault| RecordingError::Malformed {
                 file: file.to_owned(),

@@ -63,7 +63,7 @@ fn range(flag: &str, found: Option<u32>, least: u32, most: u32) -> Result<(), Di
 }
 
 /// The scenario's pairs of these guests and policies. Where both are named, or the scenario has no such pair, they are
-/// what was asked for: every combination.
+/// what was asked for: every combination; of guests or policies that nobody named, those that can be.
 fn choose(pairs: &[RunSpec], guests: &[&'static str], policies: &[Policy]) -> Vec<RunSpec> {
     let wanted = |pair: &&RunSpec| {
         (guests.is_empty() || guests.contains(&pair.guest)) && (policies.is_empty() || policies.contains(&pair.policy))
@@ -72,13 +72,14 @@ fn choose(pairs: &[RunSpec], guests: &[&'static str], policies: &[Policy]) -> Ve
     if (guests.is_empty() || policies.is_empty()) && !kept.is_empty() {
         return kept;
     }
+    let both_named = !guests.is_empty() && !policies.is_empty();
     let guests = if guests.is_empty() { &GUESTS[..] } else { guests };
     let policies = if policies.is_empty() { &Policy::ALL[..] } else { policies };
     let mut chosen = Vec::new();
     for guest in guests {
         for policy in policies {
             let pair = RunSpec { guest, policy: *policy };
-            if !chosen.contains(&pair) {
+            if !chosen.contains(&pair) && (both_named || pair.is_possible()) {
                 chosen.push(pair);
             }
         }

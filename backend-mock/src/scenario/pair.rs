@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use hvpci_core::decode::Policy;
+use hvpci_core::decode::{GuestStyle, Policy};
 
 use crate::guest::GuestKind;
 
@@ -25,6 +25,15 @@ pub struct RunSpec {
     pub guest: &'static str,
     /// The decode policy.
     pub policy: Policy,
+}
+
+impl RunSpec {
+    /// Whether there is such a boot: a guest that decides decode by message, when a driver starts its function, knows the
+    /// deferred policy only.
+    pub fn is_possible(&self) -> bool {
+        let style = self.guest.parse::<GuestKind>().map(GuestKind::style);
+        self.policy == Policy::Deferred || style != Ok(GuestStyle::Messages)
+    }
 }
 
 /// The pairs worth comparing where a scenario names none; the first is the baseline.
@@ -51,6 +60,9 @@ pub enum PairError {
     /// No such policy.
     #[error("unknown policy `{0}`")]
     Policy(String),
+    /// The guest cannot run under the policy.
+    #[error("{0} decides decode by message, so {1} does not apply to it")]
+    Impossible(&'static str, Policy),
 }
 
 impl PairError {
@@ -62,6 +74,7 @@ impl PairError {
             PairError::NoPlus(_) => format!("GUEST+POLICY, guests: {guests}; policies: {policies}"),
             PairError::Guest(_) => format!("the guests are {guests}"),
             PairError::Policy(_) => format!("the policies are {policies}"),
+            PairError::Impossible(guest, _) => format!("{guest}+{}", Policy::Deferred),
         }
     }
 }
@@ -72,10 +85,11 @@ impl FromStr for RunSpec {
     fn from_str(text: &str) -> Result<RunSpec, PairError> {
         let (guest, policy) = text.split_once('+').ok_or_else(|| PairError::NoPlus(text.into()))?;
         let (guest, policy) = (guest.trim(), policy.trim());
-        Ok(RunSpec {
+        let spec = RunSpec {
             guest: guest_named(guest).ok_or_else(|| PairError::Guest(guest.into()))?,
             policy: policy.parse().map_err(|_| PairError::Policy(policy.into()))?,
-        })
+        };
+        if spec.is_possible() { Ok(spec) } else { Err(PairError::Impossible(spec.guest, spec.policy)) }
     }
 }
 
@@ -104,5 +118,8 @@ mod tests {
         let error = "windows+lazy".parse::<RunSpec>().unwrap_err();
         assert_eq!(error, PairError::Policy("lazy".into()));
         assert_eq!(error.allowed(), "the policies are eager, deferred, absorbing, prefetch");
+        let error = "windows+eager".parse::<RunSpec>().unwrap_err();
+        assert_eq!(error, PairError::Impossible("windows", Policy::Eager));
+        assert_eq!(error.allowed(), "windows+deferred");
     }
 }

@@ -1,6 +1,7 @@
 //! From a scenario to a VM: the host with its functions, and a platform for each bus.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hvpci_core::bus::BusOptions;
 use hvpci_core::config::ConfigOptions;
@@ -25,6 +26,7 @@ pub fn build(
     let plan = &scenario.host;
     let cost =
         CostModel { map_128_gib: plan.map_per_128g, parallel: plan.parallel, trap: plan.trap, message: plan.message };
+    let patience = longest_map(scenario, &cost);
     let machine = Machine::new(HostOptions::default().with_versions(&plan.versions).with_cost(cost), guest);
     let mut platforms = Vec::new();
     for plan in scenario.buses() {
@@ -32,12 +34,25 @@ pub fn build(
         let spec = BusSpec { instance: instance_of(plan.first_function), functions };
         let mut bus = BusOptions::new(guest.style(), Architecture::X86);
         bus.policy = policy;
+        // 1.5 and 1.6 are opt-in: a host that accepts nothing else is the opting in.
+        if let Some(lowest) = scenario.host.versions.iter().min().filter(|lowest| **lowest > bus.highest) {
+            bus.highest = *lowest;
+        }
+        // This host is slow, not mute: in a VM of any size the last map is waited for.
+        bus.deadlines.map = bus.deadlines.map.max(patience);
         bus.max_functions = u16::try_from(plan.functions).unwrap_or(256);
         let (style, capacity) = (guest.style(), bus.max_functions);
         let config = ConfigOptions { policy, style, capacity, ..ConfigOptions::default() };
         platforms.push(machine.add_bus(spec, bus, config)?);
     }
     Ok((machine, platforms))
+}
+
+/// What the host takes to map everything twice over, one after the other: longer than any map may have to wait.
+fn longest_map(scenario: &Scenario, cost: &CostModel) -> Duration {
+    let bytes = |group: &Group| group.bars.iter().map(|bar| bar.size).fold(0u64, u64::saturating_add);
+    let time = |group: &Group| cost.map_time(bytes(group)).saturating_mul(group.functions);
+    scenario.groups.iter().map(time).fold(Duration::ZERO, Duration::saturating_add).saturating_mul(2)
 }
 
 /// An instance GUID for the bus whose first function has this number: distinct PCI domains and serial numbers.

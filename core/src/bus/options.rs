@@ -13,6 +13,10 @@ use crate::wire::Version;
 pub struct Deadlines {
     /// The completion of any request without a deadline of its own, measured from when it was first handed to the ring.
     pub request: Duration,
+    /// The completion of POWER_STATE_CHANGE to D0, which comes when the function's BARs are mapped. A host may map the
+    /// functions of all buses of a VM one after the other, and a bus does not know of the others: at 1.8 s for 128 GiB, 40
+    /// functions take longer than a minute.
+    pub map: Duration,
     /// The completion of D0EXIT (pci-hyperv waits 10 s, `reference/protocol.md` section 11).
     pub d0_exit: Duration,
     /// The first list of functions, after it was asked for (config-space style) or after D0 entry (message style).
@@ -25,7 +29,9 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Deadlines {
         let minute = Duration::from_secs(60);
-        Deadlines { request: minute, d0_exit: Duration::from_secs(10), relations: minute, eject: minute }
+        // 15 minutes are what 64 TiB take at 1.8 s for 128 GiB.
+        let map = Duration::from_secs(30 * 60);
+        Deadlines { request: minute, map, d0_exit: Duration::from_secs(10), relations: minute, eject: minute }
     }
 }
 

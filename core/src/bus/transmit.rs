@@ -123,6 +123,7 @@ impl Bus {
                 return Transmit { transaction_id: 0, wants_completion: false };
             }
             Some(Work::D0Exit) => deadlines.d0_exit,
+            Some(Work::Prefetch(_) | Work::User(Request::PowerState { state: PowerState::D0, .. })) => deadlines.map,
             _ => deadlines.request,
         };
         entry.deadline.get_or_insert(now.after(wait));

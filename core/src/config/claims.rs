@@ -118,10 +118,12 @@ impl ConfigSpace {
                 .any(|bar| Pages::of(bar, guest.address(bar)).is_some_and(|pages| may_hold(other_function, &pages)))
     }
 
-    /// Sends the clear of every function that the host may have mapped where the function in cell `at` is to be.
+    /// Sends the clear of every function that the host may have mapped where the function in cell `at` is to be. One that
+    /// is gone went with its maps, and another function may answer in its slot: nothing is sent.
     pub(super) fn flush_conflicts(&mut self, port: &mut dyn ConfigPort, at: usize) {
         for other in 0..self.functions.len() {
-            if self.conflicts(at, other) {
+            let gone = self.functions.get(other).is_some_and(|function| function.gone);
+            if !gone && self.conflicts(at, other) {
                 self.with_page(port, other, |function, page, _| function.flush(page));
             }
         }

@@ -84,6 +84,12 @@ impl CommandShadow {
         lanes & !self.known == 0 && (self.value ^ value) & lanes & !self.read_only == 0
     }
 
+    /// The host does not answer at present: what it holds must be read again, and is likely what it was.
+    pub const fn doubt(&mut self) {
+        self.intent = self.current();
+        self.known = 0;
+    }
+
     /// The host was reset (I7): what it holds must be read; until then the reset value 0 is the best guess. What was
     /// learned of writability is a property of the hardware and stays.
     pub const fn lost(&mut self) {

@@ -154,10 +154,15 @@ impl Function {
         self.cache.put(dword, bits, lanes & cacheable(&self.capabilities, dword));
     }
 
-    /// The vendor id from the host (I9).
+    /// The vendor id from the host (I9). Of a function that does not answer, nothing that was read from it is served any
+    /// more: the device itself would return all ones (I4).
     pub fn alive(&mut self, page: &mut Page<'_>) -> bool {
         let alive = is_alive(page);
-        self.awaiting &= !alive;
+        self.awaiting = !alive;
+        if !alive {
+            self.command.doubt();
+            self.cache.clear();
+        }
         alive
     }
 

@@ -3,7 +3,8 @@
 //! Not in the list, on purpose, although they are read-only: Device Capabilities (the captured slot power limit in it
 //! changes when the link comes up, 7.5.3.3), PCI Express Capabilities (its interrupt message number follows the number of
 //! enabled messages, 7.5.3.2), Link Capabilities (exit latencies follow the common clock configuration, 7.5.3.6), and
-//! everything that is status or control: Status, BIST, PMCSR, Device, Link and Slot Status, MSI and MSI-X control.
+//! everything that is status or control: Status, BIST, PMCSR, Device, Link and Slot Status. The one exception is MSI-X Message
+//! Control, which the guest reads a dozen times for each time it writes it.
 
 use super::capability::Capabilities;
 
@@ -61,7 +62,7 @@ const ZERO: &str = "hardwired to zero in PCI Express functions";
 const RESERVED: &str = "reserved: reads zero";
 const FIXED: &str = "read-only or hardware-initialised, fixed once the function answers";
 
-static REGISTERS: [CachedRegister; 15] = [
+static REGISTERS: [CachedRegister; 16] = [
     header("Latency Timer", 0x0D, 1, "7.5.1.1.8", ZERO),
     header("Header Type", 0x0E, 1, "7.5.1.1.9", "read-only: the layout of the header"),
     header("Cardbus CIS Pointer", 0x28, 4, "7.5.1.2.2", ZERO),
@@ -81,6 +82,14 @@ static REGISTERS: [CachedRegister; 15] = [
     capability(POWER_MANAGEMENT, "Power Management Capabilities", 2, 2, "7.5.2.1", FIXED),
     capability(PCI_EXPRESS, "Device Capabilities 2", 0x24, 4, "7.5.3.15", FIXED),
     capability(PCI_EXPRESS, "Link Capabilities 2", 0x2C, 4, "7.5.3.18", FIXED),
+    capability(
+        MSI_X,
+        "MSI-X Message Control",
+        2,
+        2,
+        "7.7.2.2",
+        "the table size is fixed, Enable and Function Mask are the guest's: only its writes change them, and these drop it",
+    ),
     capability(MSI_X, "MSI-X Table Offset/Table BIR", 4, 4, "7.7.2.3", FIXED),
     capability(MSI_X, "MSI-X PBA Offset/PBA BIR", 8, 4, "7.7.2.4", FIXED),
     CachedRegister {

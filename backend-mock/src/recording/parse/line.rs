@@ -112,8 +112,10 @@ fn config_write(channel: ChannelId, text: &str) -> Result<EventKind, Fault> {
 
 /// `device-had=0x0000 new-low-byte=0x02 mem 0->1 [guest totals ..]`
 fn command_note(text: &str) -> Result<CommandNote, Fault> {
-    let had = word(text).0.strip_prefix("device-had=").and_then(number).and_then(|had| u16::try_from(had).ok());
-    let device_had = had.ok_or_else(|| Fault::new(text, "`COMMAND device-had=0x0000` and a 16-bit number"))?;
+    // Of a whole dword the upper half is Status.
+    let had = word(text).0.strip_prefix("device-had=").and_then(number).and_then(|had| u32::try_from(had).ok());
+    let device_had = had.and_then(|had| u16::try_from(had & 0xFFFF).ok());
+    let device_had = device_had.ok_or_else(|| Fault::new(text, "`COMMAND device-had=0x0000` and a number"))?;
     let transition = match text.split_once(" mem ") {
         None => None,
         Some((_, rest)) => Some(match word(rest).0 {

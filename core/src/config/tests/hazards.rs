@@ -118,6 +118,21 @@ fn t4b_a_lingering_clear_is_flushed_before_another_function_takes_its_place() {
 }
 
 #[test]
+fn nothing_is_sent_to_the_slot_of_a_lingering_function_that_is_gone() {
+    let mut rig = Rig::new(Policy::Absorbing, 2);
+    rig.command(1, 2);
+    rig.command(1, 0);
+    rig.space.function_gone(slot(1));
+    // Somebody else is in the slot by now; the host has nothing of the old function mapped.
+    rig.host.functions[1].reset();
+    let before = rig.host.writes.len();
+    rig.move_to(0, 1);
+    rig.command(0, 2);
+    assert!(rig.host.writes[before..].iter().all(|(slot, ..)| *slot == 0), "{:?}", &rig.host.writes[before..]);
+    assert!(rig.host.functions[0].decodes());
+}
+
+#[test]
 fn t4c_resets_and_d3_flush_a_lingering_clear() {
     for (offset, bytes, value) in [(0x54, 2, 0xA810), (0x9C, 1, 1), (0x94, 2, 3)] {
         let mut rig = Rig::new(Policy::Absorbing, 1);

@@ -291,6 +291,21 @@ fn i9_liveness_is_asked_of_the_host() {
     rig.host.functions[0].gone = true;
     assert!(!rig.space.alive(&mut rig.host, slot(0)));
     assert!(!rig.space.alive(&mut rig.host, slot(7)));
+    // Once it was found missing, nothing of it is answered from memory (I4), ...
+    let mut rig = Rig::new(Policy::Deferred, 1);
+    rig.read(0, 0x06, 2);
+    rig.read(0, 0x34, 1);
+    rig.write(0, 0x04, 2, 0x0006);
+    assert_eq!(rig.read(0, 0x04, 2), 0x0006);
+    rig.host.functions[0].gone = true;
+    assert!(!rig.space.alive(&mut rig.host, slot(0)));
+    for (offset, bytes, ones) in [(0x00, 2, 0xFFFF), (0x04, 2, 0xFFFF), (0x34, 1, 0xFF)] {
+        assert_eq!(rig.read(0, offset, bytes), ones, "{offset:#x}");
+    }
+    // ... and if it comes back as it was, it is again.
+    rig.host.functions[0].gone = false;
+    assert_eq!([rig.read(0, 0x04, 2), rig.read(0, 0x34, 1), rig.read(0, 0x00, 2)], [0x0006, 0x40, 0x1414]);
+    assert_eq!(rig.traps(|rig| assert_eq!(rig.read(0, 0x00, 2), 0x1414)), 0);
     // After a reset a guest that polls the vendor id sees the truth until the function answers.
     let mut rig = Rig::new(Policy::Deferred, 1);
     rig.host.functions[0].reset();

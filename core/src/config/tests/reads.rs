@@ -87,10 +87,8 @@ fn what_cannot_change_is_asked_once() {
         }
     });
     assert_eq!(traps, 0);
-    // Control and status never: MSI-X control, Device Control, Link Status, PMCSR, and what lies behind no header.
-    for (offset, bytes) in
-        [(0x06, 2), (0x42, 2), (0x54, 2), (0x5E, 2), (0x94, 2), (0x0F, 1), (0x58, 4), (0x50, 4), (0x104, 4)]
-    {
+    // Control and status never: Device Control, Link Status, PMCSR, and what lies behind no header.
+    for (offset, bytes) in [(0x06, 2), (0x54, 2), (0x5E, 2), (0x94, 2), (0x0F, 1), (0x58, 4), (0x50, 4), (0x104, 4)] {
         rig.read(0, offset, bytes);
         assert_eq!(
             rig.traps(|rig| {
@@ -137,6 +135,15 @@ fn a_guest_write_drops_what_it_touches_and_no_more() {
         rig.read(0, 0x44, 4);
     });
     assert_eq!(traps, 0);
+    // Message Control itself: asked once after each write.
+    for traps in [1, 0, 0] {
+        assert_eq!(
+            rig.traps(|rig| {
+                assert_eq!(rig.read(0, 0x42, 2) & 0xC000, 0x8000);
+            }),
+            traps
+        );
+    }
     rig.write(0, 0x44, 4, 1);
     assert_eq!(
         rig.traps(|rig| {
