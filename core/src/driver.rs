@@ -22,6 +22,8 @@ use crate::wire::PowerState;
 ///
 /// Call [`start`] first. After a suspend it goes on waiting for the resume.
 pub async fn pump(platform: &dyn Platform) {
+    // What the others last had reason to look at: they are woken when it changes, not while it lasts.
+    let mut seen = None;
     loop {
         let (mut action, mut deadline, mut over, mut stirred) = (None, None, false, false);
         platform.with_bus(&mut |bus, port| {
@@ -31,11 +33,15 @@ pub async fn pump(platform: &dyn Platform) {
             stirred = bus.counters().timeouts != timeouts;
             action = bus.poll_action();
             stirred |= bus.transmit(now, port);
+            let shown = Some((bus.has_publish_work(), bus.status()));
+            stirred |= shown != seen;
+            seen = shown;
             deadline = bus.poll_timeout();
             over = is_over(bus.status());
         });
         if stirred {
-            // For callers whose requests have just ended, and for a publisher that waits for something to be sent.
+            // For callers whose requests have just ended, and for a publisher that may have looked before there was
+            // something for it.
             platform.wake();
         }
         relay_reports(platform);

@@ -27,6 +27,11 @@ impl Bus {
         Some(action)
     }
 
+    /// Whether [`Bus::poll_publish`] has something for the publisher. Any context.
+    pub fn has_publish_work(&self) -> bool {
+        self.publishing.is_none() && (self.next_unpublish().is_some() || self.next_publish().is_some())
+    }
+
     fn next_unpublish(&self) -> Option<PublishAction> {
         let child = self.children.iter().rev().find(|child| child.retiring() && child.shown == Shown::Yes)?;
         if child.gone_untold() {
