@@ -29,8 +29,8 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Deadlines {
         let minute = Duration::from_secs(60);
-        // 15 minutes are what 64 TiB take at 1.8 s for 128 GiB.
-        let map = Duration::from_secs(30 * 60);
+        // Enough for 42 TiB of BARs at 1.8 s for 128 GiB.
+        let map = Duration::from_secs(10 * 60);
         Deadlines { request: minute, map, d0_exit: Duration::from_secs(10), relations: minute, eject: minute }
     }
 }
