@@ -53,6 +53,7 @@ pub fn test(sh: &Shell) -> Result<bool> {
             "kernels: pci-hyperv.ko and hvpci.ko on Debian's 6.12 and 6.1 in emulation",
             timed(|| in_kernels(sh, &linux::Options::default())),
         ),
+        ("windows: hvpci.sys built, checked, signed, and run by the loader", timed(|| windows::lane(sh))),
     ]))
 }
 
