@@ -1,13 +1,14 @@
 //! The config half of one channel of a replay, in front of its rebuilt device.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use hvpci_core::Slot;
 use hvpci_core::backend::Width;
 use hvpci_core::bus::Action;
 use hvpci_core::config::{ConfigError, ConfigOptions, ConfigSpace, FunctionSeed, Functions};
 use hvpci_core::decode::{GuestStyle, Policy};
 use hvpci_core::wire::ProbedBars;
+use hvpci_core::{Slot, Time};
 
 use super::super::device::ReplayDevice;
 use super::super::event::{ChannelId, ConfigRead, ConfigWrite, Section};
@@ -34,7 +35,12 @@ pub(super) struct Half {
     /// Where a guest that names its BARs by message has put them.
     named: BTreeMap<Slot, [Option<u64>; 6]>,
     power_changes: (u64, u64),
+    /// The last liveness poll that was made: of which function, when, and what the recorded one saw.
+    polled: Option<(u32, Time, u32)>,
 }
+
+/// How often ours asks whether a function is still there while it waits (`ALIVE_EVERY` of the Linux module).
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Half {
     pub(super) fn new(
@@ -62,6 +68,7 @@ impl Half {
             unprefetched: Vec::new(),
             named: BTreeMap::new(),
             power_changes: (0, 0),
+            polled: None,
         })
     }
 
@@ -92,14 +99,28 @@ impl Half {
         self.attached.contains(&slot)
     }
 
-    pub(super) fn read(&mut self, read: &ConfigRead) -> u32 {
+    /// What a recorded read gives; `None` for a poll of the recorded driver that ours would not have made.
+    ///
+    /// The recording was made at the host's end: guests answer reads of the ids by themselves, so one that got there is
+    /// the driver asking, while it waits, whether the function is still there (I9). pci-hyperv asks every 100 µs, ours
+    /// every 10 ms; no guest sees these reads. A poll that saw something new is never left out.
+    pub(super) fn read_or_skip(&mut self, now: Time, read: &ConfigRead) -> Option<u32> {
+        if read.offset == VENDOR_ID && read.width != Width::Byte {
+            let last = self.polled.filter(|(slot, _, value)| (*slot, *value) == (self.selected, read.value));
+            if last.is_some_and(|(_, at, _)| now.since(at) < POLL_INTERVAL) {
+                return None;
+            }
+            self.polled = Some((self.selected, now, read.value));
+        }
+        Some(self.read(read))
+    }
+
+    fn read(&mut self, read: &ConfigRead) -> u32 {
         let Some(slot) = self.selected() else { return read.width.all_ones() };
         if read.offset == HEADER_TYPE {
             self.config.set_bound(&mut self.device, slot, false);
             self.prefetch(slot);
         }
-        // The recording was made at the host's end: guests answer reads of the ids by themselves, so one that got there
-        // asks whether the function is still alive (I9).
         if read.offset == VENDOR_ID && read.width != Width::Byte && !self.config.alive(&mut self.device, slot) {
             return read.width.all_ones();
         }

@@ -111,7 +111,7 @@ impl<'a> Lane<'a> {
             EventKind::Select { value, .. } => self.half.select(*value),
             EventKind::ConfigRead(read) => {
                 self.reach_selected();
-                return Some(self.half.read(read));
+                return self.half.read_or_skip(self.now, read);
             }
             EventKind::ConfigWrite(write) => {
                 self.reach_selected();

@@ -42,10 +42,10 @@ fn the_6_12_recording_under_every_policy() {
     assert_costs(
         LINUX_6_12,
         [
-            (Policy::Eager, [808, 13, 7, 2]),
-            (Policy::Deferred, [666, 13, 7, 2]),
-            (Policy::Absorbing, [659, 6, 0, 2]),
-            (Policy::Prefetch, [666, 13, 7, 2]),
+            (Policy::Eager, [698, 13, 7, 2]),
+            (Policy::Deferred, [556, 13, 7, 2]),
+            (Policy::Absorbing, [549, 6, 0, 2]),
+            (Policy::Prefetch, [556, 13, 7, 2]),
         ],
     );
     let counts = assert_as_recorded(&text(LINUX_6_12), Policy::Deferred);
@@ -59,10 +59,10 @@ fn the_6_1_recording_under_every_policy() {
     assert_costs(
         LINUX_6_1,
         [
-            (Policy::Eager, [100, 1, 0, 0]),
-            (Policy::Deferred, [79, 1, 0, 0]),
-            (Policy::Absorbing, [79, 1, 0, 0]),
-            (Policy::Prefetch, [79, 1, 0, 0]),
+            (Policy::Eager, [92, 1, 0, 0]),
+            (Policy::Deferred, [71, 1, 0, 0]),
+            (Policy::Absorbing, [71, 1, 0, 0]),
+            (Policy::Prefetch, [71, 1, 0, 0]),
         ],
     );
 }
