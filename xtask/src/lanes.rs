@@ -56,7 +56,7 @@ pub fn test(sh: &Shell) -> Result<bool> {
     ]))
 }
 
-/// The Windows lane alone: not in [`test`] before the driver is.
+/// The Windows lane, a command of its own so far.
 pub fn windows(sh: &Shell) -> Result<bool> {
     Ok(report(&[("windows: hvpci.sys built, checked, signed, and run by the loader", timed(|| windows::lane(sh)))]))
 }
