@@ -50,7 +50,7 @@ pub struct Options {
     /// Leave our module out and run the distribution's alone.
     #[arg(long)]
     stock_only: bool,
-    /// Run these lines (functions of tests/linux/guest/lib.sh) instead of the lanes, and print what the kernel says.
+    /// Run these lines (functions of tests/linux/guest/case-*.sh) instead of the lanes, and print what the kernel says.
     #[arg(long)]
     run: Vec<String>,
     /// Measure both drivers and write docs/linux-figures.md.

@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use super::build::Modules;
 use super::kernel::Kernel;
 
-/// How long a boot may take, hung kernels included.
+/// How long a boot may take that does not say otherwise, hung kernels included.
 const LIMIT: Duration = Duration::from_secs(400);
 
 /// Two ranges with memory behind them, for BARs and for config windows (`tests/linux/standin/mmio.c`). Nothing of them is
@@ -28,20 +28,26 @@ const RANGES: &[&str] = &[
     "ivshmem-plain,memdev=small",
 ];
 
+/// 6.1 has the NVMe driver built in, and it would take the mock host's controller.
+const COMMAND_LINE: &str = "console=ttyS0 panic=-1 oops=panic hung_task_panic=1 initcall_blacklist=nvme_init";
+
 /// A machine to boot.
 #[derive(Clone, Debug)]
 pub struct Machine {
     pub kernel: Kernel,
     pub modules: Modules,
     pub cpus: u32,
+    limit: Duration,
+    /// Further words for the kernel's command line.
+    arguments: String,
 }
 
 /// What came over the serial line.
 #[derive(Clone, Debug)]
 pub struct Log {
     pub text: String,
-    /// The machine was stopped because it took too long.
-    pub timed_out: bool,
+    /// The machine was stopped because it took longer than this.
+    pub timed_out: Option<Duration>,
     pub file: PathBuf,
 }
 
@@ -52,7 +58,14 @@ const FIRST_LINE: &str = "@@ kernel";
 
 impl Machine {
     pub fn new(kernel: &Kernel, modules: &Modules, cpus: u32) -> Machine {
-        Machine { kernel: kernel.clone(), modules: modules.clone(), cpus }
+        Machine { kernel: kernel.clone(), modules: modules.clone(), cpus, limit: LIMIT, arguments: String::new() }
+    }
+
+    /// The same machine with another time limit and more words on the kernel's command line.
+    pub fn with(mut self, limit: Duration, arguments: &str) -> Machine {
+        self.limit = limit;
+        self.arguments = arguments.to_string();
+        self
     }
 
     /// Boots, runs the cases, and comes back when the machine is off.
@@ -62,7 +75,7 @@ impl Machine {
     pub fn boot(&self, sh: &Shell, cases: &str) -> Result<Log> {
         for _ in 1..BOOTS {
             let log = self.boot_once(sh, cases)?;
-            if log.timed_out || log.text.contains(FIRST_LINE) {
+            if log.timed_out.is_some() || log.text.contains(FIRST_LINE) {
                 return Ok(log);
             }
             println!("  the machine died before init ran ({}); booting again", log.file.display());
@@ -86,8 +99,7 @@ impl Machine {
             .arg(&self.kernel.image)
             .arg("-initrd")
             .arg(&archive)
-            // 6.1 has the NVMe driver built in, and it would take the mock host's controller
-            .args(["-append", "console=ttyS0 panic=-1 oops=panic hung_task_panic=1 initcall_blacklist=nvme_init"])
+            .args(["-append", &format!("{COMMAND_LINE} {}", self.arguments)])
             .stdin(Stdio::null())
             .stdout(serial.try_clone()?)
             .stderr(serial)
@@ -96,12 +108,12 @@ impl Machine {
         let start = Instant::now();
         let timed_out = loop {
             if qemu.try_wait()?.is_some() {
-                break false;
+                break None;
             }
-            if start.elapsed() > LIMIT {
+            if start.elapsed() > self.limit {
                 qemu.kill()?;
                 qemu.wait()?;
-                break true;
+                break Some(self.limit);
             }
             sleep(Duration::from_millis(50));
         };
@@ -167,8 +179,8 @@ impl Log {
             .take(8)
             .map(str::to_string)
             .collect();
-        if self.timed_out {
-            found.push(format!("the machine was still running after {} s", LIMIT.as_secs()));
+        if let Some(limit) = self.timed_out {
+            found.push(format!("the machine was still running after {} s", limit.as_secs()));
         } else if !self.text.lines().any(|line| line.starts_with("@@ end ")) {
             found.push("the machine went off before the last case".to_string());
         }

@@ -1,122 +1,10 @@
-//! What is run on each machine, and what must come out.
+//! What must come out of a case.
 
-use anyhow::Result;
-use xshell::Shell;
-
-use super::kernel::Series;
-use super::machine::Machine;
-use super::results::{self, Case};
-
-/// The driver of a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Driver {
-    Stock,
-    Ours,
-}
-
-impl Driver {
-    pub const fn word(self) -> &'static str {
-        match self {
-            Driver::Stock => "stock",
-            Driver::Ours => "ours",
-        }
-    }
-}
-
-/// The drivers a machine can run. pci-hyperv of 6.1 cannot reach config space by hypercalls, so it has no host here.
-pub fn drivers(machine: &Machine) -> Vec<Driver> {
-    let mut drivers = Vec::new();
-    if machine.kernel.series == Series::Six12 {
-        drivers.push(Driver::Stock);
-    }
-    if machine.modules.ours.is_some() {
-        drivers.push(Driver::Ours);
-    }
-    drivers
-}
-
-/// A line for the test kernel and the check of what came out.
-struct Check {
-    line: String,
-    functions: u64,
-    leftover: bool,
-}
-
-/// Boots once with all cases.
-pub fn run(sh: &Shell, machine: &Machine) -> Result<Vec<String>> {
-    let mut checks = Vec::new();
-    for driver in drivers(machine) {
-        let word = driver.word();
-        let mut add = |functions: u64, line: String| {
-            let leftover = line.contains("leftover");
-            checks.push(Check { line, functions, leftover });
-        };
-        add(1, format!("bring_up one {word} 1 buses=1"));
-        add(1, format!("bring_up nvme {word} 1 buses=1,device=nvme"));
-        add(14, format!("bring_up fourteen {word} 14 buses=14"));
-        add(14, format!("bring_up leftover {word} 14 buses=14,leftover=1"));
-        add(1, format!("affinity {word}"));
-        add(1, format!("blocks {word}"));
-        add(1, format!("eject_cycles {word} 5"));
-        add(1, format!("rescind_cycles {word} 5"));
-        add(1, format!("rescind_steps {word} 24"));
-        add(1, format!("load_cycles {word} 10"));
-        add(1, format!("rescan {word}"));
-        // What pci-hyperv does not do: remove a function that the relations leave out, give BARs to one that comes later.
-        if driver == Driver::Ours {
-            add(1, format!("rescan {word} policy=absorbing"));
-            add(1, format!("lying {word}"));
-            add(1, format!("surprise {word}"));
-            add(2, format!("hot_add {word}"));
-        }
-    }
-    if checks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let lines: Vec<&str> = checks.iter().map(|check| check.line.as_str()).collect();
-    let log = machine.boot(sh, &lines.join("\n"))?;
-    let place = format!("{}, {} CPUs", machine.kernel.release, machine.cpus);
-    let mut problems: Vec<String> = log.alarms();
-    let cases = results::parse(&log.text);
-    for check in &checks {
-        match cases.iter().find(|case| case.line == check.line) {
-            Some(case) => problems.extend(judge(check, case)),
-            None => problems.push(format!("`{}` did not run", check.line)),
-        }
-        eprintln!("  {place}: {}{}", check.line, figures(&cases, check));
-    }
-    problems.extend(fewer_traps(&cases));
-    Ok(problems.into_iter().map(|problem| format!("{place}: {problem}")).collect())
-}
-
-/// Ours pays at most a quarter of the distribution's traps from the offer to the bound driver, in the same boot.
-fn fewer_traps(cases: &[Case]) -> Option<String> {
-    let traps = |driver: Driver| {
-        let case = cases.iter().find(|case| case.line.starts_with(&format!("bring_up fourteen {} ", driver.word())))?;
-        Some(case.moment("bound")?.total.number("traps"))
-    };
-    let (stock, ours) = (traps(Driver::Stock)?, traps(Driver::Ours)?);
-    (ours.saturating_mul(4) > stock).then(|| format!("{ours} traps, pci-hyperv paid {stock}: more than a quarter"))
-}
-
-fn figures(cases: &[Case], check: &Check) -> String {
-    let moment = |name| cases.iter().find(|case| case.line == check.line).and_then(|case: &Case| case.moment(name));
-    let Some(bound) = moment("bound") else { return String::new() };
-    let at = |key| bound.total.number(key);
-    let started = at("started_ns");
-    let last = bound.drivers.iter().map(|driver| driver.number("bound_ns")).max().unwrap_or(started);
-    format!(
-        ": maps={} unmaps={} traps={} messages={} bound_ms={}",
-        at("maps"),
-        at("unmaps"),
-        at("traps"),
-        at("messages"),
-        last.saturating_sub(started) / 1_000_000
-    )
-}
+use super::plan::{Check, Driver};
+use crate::linux::results::Case;
 
 /// A problem per line.
-fn judge(check: &Check, case: &Case) -> Vec<String> {
+pub fn judge(check: &Check, case: &Case) -> Vec<String> {
     let mut problems: Vec<String> = case.bad.clone();
     let mut must = |good: bool, what: String| {
         if !good {
@@ -162,9 +50,20 @@ fn judge(check: &Check, case: &Case) -> Vec<String> {
     problems.into_iter().map(|problem| format!("`{}`: {problem}", check.line)).collect()
 }
 
+/// Ours pays at most a quarter of the distribution's traps from the offer to the bound driver, in the same boot.
+pub fn fewer_traps(cases: &[Case]) -> Option<String> {
+    let traps = |driver: Driver| {
+        let case = cases.iter().find(|case| case.line.starts_with(&format!("bring_up fourteen {} ", driver.word())))?;
+        Some(case.moment("bound")?.total.number("traps"))
+    };
+    let (stock, ours) = (traps(Driver::Stock)?, traps(Driver::Ours)?);
+    (ours.saturating_mul(4) > stock).then(|| format!("{ours} traps, pci-hyperv paid {stock}: more than a quarter"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linux::results;
 
     fn log(counts: &str, maps: u64, held: u64) -> String {
         format!(
@@ -177,7 +76,7 @@ mod tests {
     }
 
     fn problems(log: &str) -> Vec<String> {
-        let check = Check { line: "bring_up one stock 1 buses=1".to_string(), functions: 1, leftover: false };
+        let check = Check::new(1, "bring_up one stock 1 buses=1".to_string());
         judge(&check, &results::parse(log)[0])
     }
 
