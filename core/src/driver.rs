@@ -14,7 +14,7 @@ use crate::backend::{Platform, PlatformError, Waiter};
 use crate::bus::{
     Action, ActionDone, BusStatus, Packet, PublishAction, Reply, Request, RequestError, SubmitError, Ticket,
 };
-use crate::config::{ConfigError, EnableRefused, Functions};
+use crate::config::{ConfigError, EnableRefused, Functions, Room};
 use crate::decode::Ledger;
 use crate::wire::PowerState;
 
@@ -92,6 +92,16 @@ pub async fn publisher(platform: &dyn Platform) {
     }
 }
 
+/// Whether [`publisher`] would do anything now but wait again. Any context.
+///
+/// For a backend where waking costs something: if this is asked after every [`Platform::wake`], the publisher needs to be
+/// polled only when it holds, because whatever makes it hold is followed by a wake.
+pub fn publisher_wanted(platform: &dyn Platform) -> bool {
+    let mut wanted = false;
+    platform.with_bus(&mut |bus, _| wanted = bus.has_publish_work() || is_over(bus.status()));
+    wanted
+}
+
 /// Nothing is open, nothing is reserved, and nothing will happen by itself.
 fn is_over(status: BusStatus) -> bool {
     matches!(status, BusStatus::Stopped | BusStatus::Failed(_) | BusStatus::Gone)
@@ -116,7 +126,14 @@ async fn perform(platform: &dyn Platform, action: Action) -> ActionDone {
             // The refusal is counted and reported by the config half.
             return started.map_or(ActionDone::PrefetchRefused, |()| ActionDone::Done);
         }
-        Action::Attach { slot } => return ActionDone::Attached(attach(platform, slot)),
+        Action::Attach { slot } => {
+            make_room(platform);
+            return ActionDone::Attached(attach(platform, slot));
+        }
+        Action::ClaimWindow(_) => {
+            make_room(platform);
+            tell_config_half(platform, action);
+        }
         Action::HostLostState { slot } => {
             tell_config_half(platform, action);
             restart(platform, slot);
@@ -125,6 +142,15 @@ async fn perform(platform: &dyn Platform, action: Action) -> ActionDone {
         quick => tell_config_half(platform, quick),
     }
     ActionDone::Done
+}
+
+/// Sees to it that the config half has room for another function and another window. Without memory it has not: whoever
+/// needs the room finds that out.
+fn make_room(platform: &dyn Platform) {
+    let mut wanted = None;
+    platform.with_config(&mut |config, _| wanted = config.wants_room());
+    let Some(mut room) = wanted.and_then(|capacity| Room::new(capacity).ok()) else { return };
+    platform.with_config(&mut |config, _| config.grow(&mut room));
 }
 
 /// Hands a function over from the engine half to the config half.

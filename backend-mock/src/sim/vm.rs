@@ -41,8 +41,8 @@ pub fn build(
         // This host is slow, not mute: in a VM of any size the last map is waited for.
         bus.deadlines.map = bus.deadlines.map.max(patience);
         bus.max_functions = u16::try_from(plan.functions).unwrap_or(256);
-        let (style, capacity) = (guest.style(), bus.max_functions);
-        let config = ConfigOptions { policy, style, capacity, ..ConfigOptions::default() };
+        // Room for one function: the pump makes more.
+        let config = ConfigOptions { policy, style: guest.style(), ..ConfigOptions::default() };
         platforms.push(machine.add_bus(spec, bus, config)?);
     }
     Ok((machine, platforms))

@@ -56,7 +56,7 @@ impl ConfigSpace {
         if self.windows.contains(&window) {
             return Ok(());
         }
-        if self.windows.len() >= ConfigSpace::most_windows(self.functions.len()) {
+        if self.windows.len() >= self.window_capacity() {
             return Err(ConfigError::TooManyWindows);
         }
         // Reserved for in `reserve`.

@@ -57,8 +57,8 @@ impl ConfigSpace {
             return Err(ConfigError::AlreadyAttached(slot));
         }
         let holds = |wanted: Occupancy| self.functions.iter().position(|function| function.occupancy == wanted);
-        let at = self.cell_of(slot).or_else(|| holds(Occupancy::Vacant)).or_else(|| holds(Occupancy::Departing));
-        let at = at.ok_or(ConfigError::Full)?;
+        let (vacant, departing) = (holds(Occupancy::Vacant), holds(Occupancy::Departing));
+        let at = self.cell_of(slot).or(vacant).or_else(|| self.fresh_cell()).or(departing).ok_or(ConfigError::Full)?;
         self.vacate(at);
         self.route(slot, at);
         let (options, probed) = (self.options, &seed.probed);

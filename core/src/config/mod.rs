@@ -29,4 +29,4 @@ pub use lifecycle::{FunctionSeed, Functions, Reach};
 pub use power::PowerPlan;
 pub use registers::{CachedRegister, DROPPED_BY, Home, cached_registers};
 pub use report::{ConfigError, ConfigReport, EnableRefused};
-pub use space::{ConfigOptions, ConfigSpace};
+pub use space::{ConfigOptions, ConfigSpace, Room};

@@ -23,7 +23,8 @@ pub struct ConfigOptions {
     pub style: GuestStyle,
     /// Whether the VM is isolated (confidential).
     pub isolated: bool,
-    /// The number of functions there is room for, 1 to 256.
+    /// The number of functions there is room for at first, 1 to 256. Under [`crate::driver::pump`] the room grows with the
+    /// bus.
     pub capacity: u16,
     /// Whether the read cache of new functions is on.
     pub cache: bool,
@@ -42,9 +43,32 @@ impl Default for ConfigOptions {
     }
 }
 
+/// Tables for a [`ConfigSpace`] to grow into.
+#[derive(Debug)]
+pub struct Room {
+    functions: Vec<Function>,
+    windows: Vec<Window>,
+    capacity: usize,
+}
+
+impl Room {
+    /// Room for so many functions, 1 to 256. Allocates: sleepable context only.
+    pub fn new(capacity: u16) -> Result<Room, ConfigError> {
+        if !(1..=256).contains(&capacity) {
+            return Err(ConfigError::Capacity);
+        }
+        let capacity = usize::from(capacity);
+        let mut room = Room { functions: Vec::new(), windows: Vec::new(), capacity };
+        room.functions.try_reserve_exact(capacity).map_err(|_| ConfigError::OutOfMemory)?;
+        let windows = ConfigSpace::most_windows(capacity);
+        room.windows.try_reserve_exact(windows).map_err(|_| ConfigError::OutOfMemory)?;
+        Ok(room)
+    }
+}
+
 /// The config half of one bus: the functions' config space as the guest sees it, in front of the config window.
 ///
-/// No method allocates after [`ConfigSpace::new`] and [`ConfigSpace::reserve`], sleeps, or loops without bound; all but
+/// No method allocates but [`ConfigSpace::new`] and [`ConfigSpace::reserve`], sleeps, or loops without bound; all but
 /// those two may be called in any context. There is no lock inside: the caller holds one of its own around every call,
 /// because a function select and the access after it belong together.
 ///
@@ -52,7 +76,10 @@ impl Default for ConfigOptions {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConfigSpace {
     pub(super) options: ConfigOptions,
+    /// Cells that have been in use: they are made as they are first needed, because most buses have one function.
     pub(super) functions: Vec<Function>,
+    /// The cells that `functions` has memory for.
+    capacity: usize,
     /// By slot: the cell of the table it was last put in. To be checked against the cell.
     routes: Vec<u8>,
     /// Reserved for [`ConfigSpace::most_windows`].
@@ -66,7 +93,6 @@ pub struct ConfigSpace {
 
 impl ConfigSpace {
     /// An empty bus. Allocates the function table: sleepable context only.
-    #[inline(never)] // See reserve.
     pub fn new(options: ConfigOptions) -> Result<ConfigSpace, ConfigError> {
         if options.isolated && !options.policy.allowed_when_isolated() {
             return Err(ConfigError::NotAllowedWhenIsolated(options.policy));
@@ -74,6 +100,7 @@ impl ConfigSpace {
         let mut space = ConfigSpace {
             options,
             functions: Vec::new(),
+            capacity: 0,
             routes: Vec::new(),
             windows: Vec::new(),
             selector: None,
@@ -88,25 +115,57 @@ impl ConfigSpace {
 
     /// Makes room for `capacity` functions in all (1 to 256; a smaller number than before changes nothing). Allocates:
     /// sleepable context only, and the caller keeps everybody else out.
-    #[inline(never)] // A vacant function passes the stack: not in the frame of a caller that has a ConfigSpace on its own.
     pub fn reserve(&mut self, capacity: u16) -> Result<(), ConfigError> {
-        if !(1..=256).contains(&capacity) {
-            return Err(ConfigError::Capacity);
-        }
-        let missing = usize::from(capacity).saturating_sub(self.functions.len());
-        self.functions.try_reserve_exact(missing).map_err(|_| ConfigError::OutOfMemory)?;
-        let windows = ConfigSpace::most_windows(self.functions.len().saturating_add(missing));
-        let missing_windows = windows.saturating_sub(self.windows.len());
-        self.windows.try_reserve_exact(missing_windows).map_err(|_| ConfigError::OutOfMemory)?;
-        for _ in 0..missing {
-            self.functions.push(Function::vacant(NOBODY));
-        }
+        self.grow(&mut Room::new(capacity)?);
         Ok(())
+    }
+
+    /// How many functions there should be room for next: twice as many, up to 256. `None` while another function and
+    /// another window would find room. Any context.
+    pub fn wants_room(&self) -> Option<u16> {
+        let vacant = self.functions.iter().any(|function| function.occupancy == Occupancy::Vacant);
+        let functions = self.functions.len() < self.capacity || vacant;
+        let windows = self.windows.len() < ConfigSpace::most_windows(self.capacity);
+        if (functions && windows) || self.capacity >= 256 {
+            return None;
+        }
+        u16::try_from(self.capacity.saturating_mul(2).clamp(1, 256)).ok()
+    }
+
+    /// Moves into larger tables, which the caller has made without keeping anybody out, and leaves the smaller ones to be
+    /// dropped in the same way. Changes nothing if there is as much room already. Any context.
+    pub fn grow(&mut self, room: &mut Room) {
+        if room.capacity <= self.capacity {
+            return;
+        }
+        // Neither allocates: the tables are larger than what they take up.
+        room.functions.append(&mut self.functions);
+        room.windows.append(&mut self.windows);
+        core::mem::swap(&mut self.functions, &mut room.functions);
+        core::mem::swap(&mut self.windows, &mut room.windows);
+        core::mem::swap(&mut self.capacity, &mut room.capacity);
+    }
+
+    /// A cell that was never in use; `None` when all are made.
+    #[inline(never)] // A vacant function passes the stack: not in the caller's frame.
+    pub(super) fn fresh_cell(&mut self) -> Option<usize> {
+        let at = self.functions.len();
+        if at >= self.capacity {
+            return None;
+        }
+        // Reserved for in `reserve`.
+        self.functions.push(Function::vacant(NOBODY));
+        Some(at)
+    }
+
+    /// The windows there is room for.
+    pub(super) const fn window_capacity(&self) -> usize {
+        ConfigSpace::most_windows(self.capacity)
     }
 
     /// The windows that a bus with room for so many functions can have: a low and a high one for those of the start, and
     /// in the worst case of hot add two more for each.
-    pub(super) const fn most_windows(functions: usize) -> usize {
+    const fn most_windows(functions: usize) -> usize {
         functions.saturating_mul(2).saturating_add(2)
     }
 

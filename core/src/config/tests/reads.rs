@@ -221,18 +221,45 @@ fn the_table_has_bounds() {
     assert_eq!(rig.space.attach(&mut rig.host, &again), Err(ConfigError::AlreadyAttached(slot(1))));
     assert_eq!(rig.space.attach(&mut rig.host, &third), Err(ConfigError::Full));
     rig.space.reserve(256).unwrap();
+    assert_eq!(rig.space.functions.len(), 2, "cells are made when they are first needed");
+    let table = rig.space.functions.as_ptr();
     for n in 2..256 {
         rig.host.add(slot(n), PROBED);
         let seed = seed(n, &rig);
         rig.space.attach(&mut rig.host, &seed).unwrap();
     }
     assert_eq!(rig.space.slots().count(), 256);
+    assert_eq!(rig.space.functions.as_ptr(), table, "nothing was allocated");
     assert_eq!(rig.read(255, 0, 4), 0xC03E_1414);
     rig.space.detach(&mut rig.host, slot(77), Reach::Gone);
     assert_eq!(rig.read(77, 0, 4), u32::MAX);
     let seed = seed(77, &rig);
     rig.space.attach(&mut rig.host, &seed).unwrap();
     assert_eq!(rig.read(77, 0, 4), 0xC03E_1414);
+}
+
+#[test]
+fn room_grows_without_touching_the_functions() {
+    let mut rig = Rig::with(ConfigOptions { capacity: 1, ..ConfigOptions::default() }, 1);
+    assert_eq!(rig.space.wants_room(), Some(2));
+    for (capacity, error) in [(0, Some(ConfigError::Capacity)), (257, Some(ConfigError::Capacity)), (1, None)] {
+        assert_eq!(Room::new(capacity).err(), error);
+    }
+    rig.command(0, 2);
+    let before = (rig.space.ledger(slot(0)), rig.space.bars(slot(0)), rig.read(0, 4, 2));
+    for same in [1, 2] {
+        rig.space.grow(&mut Room::new(same).unwrap());
+    }
+    assert_eq!((rig.space.ledger(slot(0)), rig.space.bars(slot(0)), rig.read(0, 4, 2)), before);
+    assert_eq!(rig.space.wants_room(), None);
+    // Windows want room as well.
+    for n in 0..6 {
+        assert_eq!(rig.space.wants_room(), None, "{n}");
+        rig.space.claim_window(Window { aperture: Aperture::High, base: (n + 1) << 50, size: 0x1000 }).unwrap();
+    }
+    assert_eq!(rig.space.wants_room(), Some(4));
+    rig.space.reserve(256).unwrap();
+    assert_eq!(rig.space.wants_room(), None);
 }
 
 #[test]
