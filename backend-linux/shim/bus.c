@@ -60,11 +60,19 @@ void hvpci_bus_wake_waiters(struct hvpci_bus *bus)
 	wake_up_all(&bus->waiters);
 }
 
-void hvpci_shim_wake(struct hvpci_bus *bus)
+/* A worker that wakes itself looks at its flag before it waits: queueing it again would only run it for nothing. */
+static bool is_running(struct hvpci_bus *bus, enum hvpci_worker worker)
+{
+	return in_task() && READ_ONCE(bus->reserve[worker].task) == current;
+}
+
+void hvpci_shim_wake(struct hvpci_bus *bus, bool publisher)
 {
 	atomic_inc(&bus->wakes);
-	mod_delayed_work(hvpci_pump_queue, &bus->pump, 0);
-	mod_delayed_work(hvpci_publish_queue, &bus->publisher, 0);
+	if (!is_running(bus, HVPCI_PUMP))
+		mod_delayed_work(hvpci_pump_queue, &bus->pump, 0);
+	if (publisher && !is_running(bus, HVPCI_PUBLISHER))
+		mod_delayed_work(hvpci_publish_queue, &bus->publisher, 0);
 	if (wq_has_sleeper(&bus->waiters))
 		queue_work(hvpci_pump_queue, &bus->notifier);
 }

@@ -13,7 +13,7 @@
 struct hvpci_bus;
 
 /* Changes whenever a struct or a function of this file does. */
-#define HVPCI_ABI 1
+#define HVPCI_ABI 2
 
 /* The choices of the administrator and of the machine. */
 struct hvpci_settings {
@@ -142,8 +142,8 @@ void hvpci_shim_panic(const u8 *text, size_t length);
 u64 hvpci_shim_now(void);
 unsigned long hvpci_shim_lock(struct hvpci_bus *bus, u32 lock);
 void hvpci_shim_unlock(struct hvpci_bus *bus, u32 lock, unsigned long flags);
-/* Has both workers run, and lets those who wait in hvpci_shim_wait look again. */
-void hvpci_shim_wake(struct hvpci_bus *bus);
+/* Has the pump run, the publisher if it is wanted, and lets those who wait in hvpci_shim_wait look again. */
+void hvpci_shim_wake(struct hvpci_bus *bus, bool publisher);
 /* 0, -EAGAIN when the ring is full, or another negative errno when the channel is gone. */
 int hvpci_shim_send(struct hvpci_bus *bus, u64 id, bool completion, const u8 *payload, size_t length);
 bool hvpci_shim_rescinded(struct hvpci_bus *bus);

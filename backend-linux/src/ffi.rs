@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 /// Must equal `HVPCI_ABI`.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// The shim's side of a bus: a handle, never looked into.
 #[repr(transparent)]
@@ -117,7 +117,7 @@ unsafe extern "C" {
     pub safe fn hvpci_shim_now() -> u64;
     pub fn hvpci_shim_lock(bus: Shim, lock: Lock) -> usize;
     pub fn hvpci_shim_unlock(bus: Shim, lock: Lock, flags: usize);
-    pub fn hvpci_shim_wake(bus: Shim);
+    pub fn hvpci_shim_wake(bus: Shim, publisher: bool);
     pub fn hvpci_shim_send(bus: Shim, id: u64, completion: bool, payload: *const u8, length: usize) -> i32;
     pub fn hvpci_shim_rescinded(bus: Shim) -> bool;
     pub fn hvpci_shim_drain(bus: Shim);

@@ -9,7 +9,7 @@ use hvpci_core::bus::{Bus, FunctionInfo, InterruptHandle, Report};
 use hvpci_core::config::{ConfigReport, ConfigSpace};
 use hvpci_core::placement::{Aperture, Window, WindowNeed};
 use hvpci_core::wire::MsiEntry;
-use hvpci_core::{InstanceId, Slot, Time};
+use hvpci_core::{InstanceId, Slot, Time, driver};
 
 use crate::bus::LinuxBus;
 use crate::ffi::{self, Lock, RawFunction, RawMsi, errno};
@@ -54,11 +54,15 @@ impl Platform for LinuxBus {
     }
 
     fn wake(&self) {
-        for woken in &self.woken {
-            woken.store(true, Ordering::Release);
+        // Packets come by the dozen, work for the publisher twice in a function's life.
+        let publisher = driver::publisher_wanted(self);
+        for (at, woken) in self.woken.iter().enumerate() {
+            if publisher || at != task::place(Waiter::Publisher) {
+                woken.store(true, Ordering::Release);
+            }
         }
         // SAFETY: the bus exists.
-        unsafe { ffi::hvpci_shim_wake(self.shim) }
+        unsafe { ffi::hvpci_shim_wake(self.shim, publisher) }
     }
 
     async fn wait(&self, waiter: Waiter, deadline: Option<Time>) {

@@ -91,7 +91,8 @@ impl Settings {
             policy: self.policy,
             style: GuestStyle::ConfigSpace,
             isolated: self.isolated,
-            capacity: self.max_functions,
+            // Hyper-V puts one function on a bus; the pump makes room for more.
+            capacity: 1,
             cache: self.cache,
         }
     }
