@@ -29,11 +29,26 @@ static void call_guest(unsigned long data)
 	standin_channel_kick(bus);
 }
 
-static enum hrtimer_restart timer_expired(struct hrtimer *timer)
+static void interrupt_arrived(void *data)
 {
-	struct standin_bus *bus = container_of(timer, struct standin_bus, timer);
+	struct standin_bus *bus = data;
 
 	tasklet_schedule(&bus->channel.callback_event);
+}
+
+/*
+ * A tasklet that is scheduled on one processor while it runs on another keeps the first one spinning. On Hyper-V that can't be:
+ * a channel interrupts one processor, and VMBus has the channels of slow devices, vPCI's too, interrupt the first.
+ */
+static void interrupt_guest(struct standin_bus *bus)
+{
+	/* -EBUSY: it is on its way already */
+	smp_call_function_single_async(0, &bus->interrupt);
+}
+
+static enum hrtimer_restart timer_expired(struct hrtimer *timer)
+{
+	interrupt_guest(container_of(timer, struct standin_bus, timer));
 	return HRTIMER_NORESTART;
 }
 
@@ -42,6 +57,7 @@ void standin_channel_init(struct standin_bus *bus)
 	spin_lock_init(&bus->channel.sched_lock);
 	INIT_LIST_HEAD(&bus->channel.sc_list);
 	tasklet_init(&bus->channel.callback_event, call_guest, (unsigned long)bus);
+	INIT_CSD(&bus->interrupt, interrupt_arrived, bus);
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
 	hrtimer_setup(&bus->timer, timer_expired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 #else
@@ -50,9 +66,15 @@ void standin_channel_init(struct standin_bus *bus)
 #endif
 }
 
+static void nothing(void *unused)
+{
+}
+
 void standin_channel_exit(struct standin_bus *bus)
 {
 	hrtimer_cancel(&bus->timer);
+	/* calls to a processor come in order: the bus's own is done after this one */
+	smp_call_function_single(0, nothing, NULL, 1);
 	tasklet_kill(&bus->channel.callback_event);
 }
 
@@ -68,7 +90,7 @@ void standin_channel_kick(struct standin_bus *bus)
 	if (any && due > standin_now())
 		hrtimer_start(&bus->timer, ns_to_ktime(due), HRTIMER_MODE_ABS);
 	else if (any)
-		tasklet_schedule(&bus->channel.callback_event);
+		interrupt_guest(bus);
 	spin_unlock_irqrestore(&standin_lock, flags);
 }
 

@@ -9,6 +9,7 @@
 
 #include <linux/hyperv.h>
 #include <linux/hrtimer.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
@@ -59,6 +60,8 @@ struct standin_bus {
 	/* what driver_override in sysfs says; under the device's lock */
 	char *override;
 	struct hrtimer timer;
+	/* the host's interrupt for this channel: the tasklet is scheduled where it arrives */
+	call_single_data_t interrupt;
 	struct work_struct rescind;
 };
 
