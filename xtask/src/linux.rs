@@ -53,6 +53,9 @@ pub struct Options {
     /// Run these lines (functions of tests/linux/guest/case-*.sh) instead of the lanes, and print what the kernel says.
     #[arg(long)]
     run: Vec<String>,
+    /// With --run: the guest's clock counts instructions, so that times can be compared.
+    #[arg(long)]
+    counted: bool,
     /// Measure both drivers and write docs/linux-figures.md.
     #[arg(long)]
     figures: bool,
@@ -66,6 +69,7 @@ impl Default for Options {
             backend: PathBuf::from("backend-linux"),
             stock_only: false,
             run: Vec::new(),
+            counted: false,
             figures: false,
         }
     }
@@ -88,6 +92,7 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
         }
         if !options.run.is_empty() {
             let machine = machine::Machine::new(&kernel, &modules, options.cpus.first().copied().unwrap_or(1));
+            let machine = if options.counted { machine.counted() } else { machine };
             let log = machine.boot(sh, &options.run.join("\n"))?;
             println!("{}", log.text);
             problems.extend(log.alarms());

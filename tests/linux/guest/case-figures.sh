@@ -1,0 +1,19 @@
+# Cases: what is measured. The shell keeps still meanwhile: on an emulated machine its own work would be part of the times.
+
+# Sleeps without a process of its own: nobody ever writes into it.
+mkfifo /quiet && exec 9<>/quiet
+rest() { read -t $1 line <&9; }
+
+# figure_up NAME stock|ours FUNCTIONS SECONDS HOST-PARAMETERS [DRIVER-PARAMETERS]: offer to bound. The shell sleeps so long.
+figure_up() {
+	name=$1 kind=$2 want=$3 pause=$4 host_p=$5 driver_p=$6
+	load_host $(echo $host_p | tr , ' ')
+	load_driver $kind $(echo $driver_p | tr , ' ')
+	load_testdrv
+	rest 2
+	do_host go
+	rest $pause
+	await 60 bound_count $want || bad "$name: $n of $want bound"
+	books bound
+	unload
+}
