@@ -118,13 +118,19 @@ static const struct file_operations state_operations = { .owner = THIS_MODULE, .
 
 int standin_control_init(void)
 {
+	int error;
+
 	directory = debugfs_create_dir("hvpci-standin", NULL);
 	debugfs_create_file("control", 0200, directory, NULL, &control_operations);
 	debugfs_create_file("state", 0400, directory, NULL, &state_operations);
-	return 0;
+	error = standin_window_init(directory, standin_mmio_small());
+	if (error)
+		debugfs_remove_recursive(directory);
+	return error;
 }
 
 void standin_control_exit(void)
 {
+	standin_window_exit();
 	debugfs_remove_recursive(directory);
 }

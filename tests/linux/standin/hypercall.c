@@ -34,8 +34,7 @@ void standin_hypercall_entry(void);
 void standin_return_true(void);
 u64 standin_hypercall(u64 control, u64 input, u64 output);
 
-/* The processor stands still until the host is done. */
-static void hold(u64 done)
+void standin_hold(u64 done)
 {
 	while (standin_now() < done)
 		cpu_relax();
@@ -73,7 +72,7 @@ u64 standin_hypercall(u64 control, u64 input, u64 output)
 		pr_info("unexpected hypercall %#llx\n", control);
 		return STATUS_INVALID_CODE;
 	}
-	hold(done);
+	standin_hold(done);
 	return status;
 }
 
@@ -115,7 +114,8 @@ int standin_hypercall_init(void)
 	hv_max_vp_index = nr_cpu_ids;
 	hyperv_pcpu_input_arg = inputs;
 	hv_hypercall_pg = standin_hypercall_entry;
-	ms_hyperv.hints |= HINT_MMIO_HYPERCALLS;
+	if (!standin_mmio_windows)
+		ms_hyperv.hints |= HINT_MMIO_HYPERCALLS;
 	return 0;
 
 no_memory:

@@ -3,8 +3,8 @@
  * Guest-physical ranges for config windows and BARs.
  *
  * QEMU's ivshmem devices give ranges with memory behind them: a large one for BARs, so that an MSI-X table a guest writes can
- * be read back, and a small one for config windows (which nobody touches: config accesses are hypercalls here). Ranges below
- * 4 GiB come from the hole of the machine's own PCI bus and have nothing behind them.
+ * be read back, and a small one for config windows (which nobody touches while config accesses are hypercalls; see window.c).
+ * Ranges below 4 GiB come from the hole of the machine's own PCI bus and have nothing behind them.
  */
 #define pr_fmt(fmt) "standin: " fmt
 #include <linux/ioport.h>
@@ -122,6 +122,12 @@ unsigned int standin_mmio_held(void)
 		count++;
 	mutex_unlock(&lock);
 	return count;
+}
+
+/* Where config windows lie. */
+const struct resource *standin_mmio_small(void)
+{
+	return &small->resource[2];
 }
 
 int standin_mmio_init(void)

@@ -96,7 +96,17 @@ int standin_mmio_init(void);
 void standin_mmio_exit(void);
 unsigned int standin_mmio_held(void);
 
+const struct resource *standin_mmio_small(void);
+
+/* window.c */
+extern bool standin_mmio_windows;
+struct dentry;
+int standin_window_init(struct dentry *directory, const struct resource *range);
+void standin_window_exit(void);
+
 /* hypercall.c */
+/* The processor stands still until the host is done. */
+void standin_hold(u64 done);
 int standin_hypercall_init(void);
 void standin_hypercall_exit(void);
 

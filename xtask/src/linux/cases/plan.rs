@@ -70,6 +70,7 @@ pub fn stock_kernel(machine: &Machine) -> Vec<Boot> {
         checks.extend(hotplug(driver));
         if driver == Driver::Ours {
             checks.extend(hostile());
+            checks.extend(window());
         }
     }
     let first = Boot { name: "lanes", checks, limit: Duration::from_secs(400), arguments: "" };
@@ -113,6 +114,11 @@ fn hotplug(driver: Driver) -> Vec<Check> {
         lines.push((2, format!("hot_add {word}")));
     }
     checks(lines)
+}
+
+/// The config window by loads and stores.
+fn window() -> Vec<Check> {
+    checks([(2, "window ours 10".to_string())])
 }
 
 /// Lane 3: the host answers wrongly.
