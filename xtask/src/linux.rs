@@ -7,6 +7,7 @@ mod crc;
 mod figures;
 mod kernel;
 mod machine;
+mod package;
 mod results;
 
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ const PACKAGES: &[&str] = &[
     "cpio",
     "gzip",
     "xz-utils",
+    "dkms",
+    "kmod",
+    "openssl",
 ];
 
 /// What a person can choose.
@@ -56,6 +60,9 @@ pub struct Options {
     /// With --run: the guest's clock counts instructions, so that times can be compared.
     #[arg(long)]
     counted: bool,
+    /// Check the built module and build it by DKMS; boot nothing.
+    #[arg(long)]
+    package: bool,
     /// Measure both drivers and write docs/linux-figures.md.
     #[arg(long)]
     figures: bool,
@@ -70,6 +77,7 @@ impl Default for Options {
             stock_only: false,
             run: Vec::new(),
             counted: false,
+            package: false,
             figures: false,
         }
     }
@@ -84,11 +92,12 @@ pub fn missing(sh: &Shell) -> Option<String> {
 pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     let object = build::standin_object(sh).context("building the stand-in's Rust object")?;
+    let backend = sh.current_dir().join(&options.backend);
     for series in &options.kernel {
         let kernel = kernel::fetch(sh, *series).with_context(|| format!("getting the kernel {series}"))?;
         let mut modules = build::modules(sh, &kernel, &object).with_context(|| format!("building for {series}"))?;
         if !options.stock_only {
-            modules.ours = build::ours(sh, &kernel, &sh.current_dir().join(&options.backend))?;
+            modules.ours = build::ours(sh, &kernel, &backend)?;
         }
         if !options.run.is_empty() {
             let machine = machine::Machine::new(&kernel, &modules, options.cpus.first().copied().unwrap_or(1));
@@ -100,6 +109,10 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
         } else if options.figures {
             problems.extend(figures::measure(sh, &kernel, &modules)?);
         } else {
+            problems.extend(package::check(sh, &kernel, &modules, &backend)?);
+            if options.package {
+                continue;
+            }
             let cpus = if options.cpus.is_empty() { &[1, 4][..] } else { &options.cpus };
             for cpus in cpus {
                 let machine = machine::Machine::new(&kernel, &modules, *cpus);

@@ -15,5 +15,26 @@ figure_up() {
 	rest $pause
 	await 60 bound_count $want || bad "$name: $n of $want bound"
 	books bound
+	longest
+	unload
+}
+
+# The longest config write of each bus, in microseconds, in order: that long were interrupts off.
+longest() {
+	status=/sys/kernel/debug/hvpci/*/status
+	[ $module = hvpci ] && say "result longest us=$(sed -n 's/^longest config write: \([0-9]*\) us/\1/p' $status | sort -n | tr '\n' ,)"
+}
+
+# figure_late NAME ours SECONDS HOST-PARAMETERS [DRIVER-PARAMETERS]: the function's driver comes so long after the function.
+figure_late() {
+	load_host $(echo $4 | tr , ' ')
+	load_driver $2 $5
+	rest 2
+	do_host go
+	rest $3
+	load_testdrv
+	await 60 bound_count 1 || bad "$1: not bound"
+	books bound
+	longest
 	unload
 }
