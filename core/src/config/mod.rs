@@ -19,6 +19,7 @@ mod power;
 mod registers;
 mod report;
 mod reset;
+mod room;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -29,4 +30,5 @@ pub use lifecycle::{FunctionSeed, Functions, Reach};
 pub use power::PowerPlan;
 pub use registers::{CachedRegister, DROPPED_BY, Home, cached_registers};
 pub use report::{ConfigError, ConfigReport, EnableRefused};
-pub use space::{ConfigOptions, ConfigSpace, Room};
+pub use room::Room;
+pub use space::{ConfigOptions, ConfigSpace};

@@ -7,6 +7,7 @@ use super::function::{Function, Occupancy};
 use super::header;
 use super::page::Page;
 use super::report::{ConfigError, ConfigReport, EnableRefused, Reports};
+use super::room::Room;
 use super::{BarLayout, Functions};
 use crate::Slot;
 use crate::backend::ConfigPort;
@@ -43,29 +44,6 @@ impl Default for ConfigOptions {
     }
 }
 
-/// Tables for a [`ConfigSpace`] to grow into.
-#[derive(Debug)]
-pub struct Room {
-    functions: Vec<Function>,
-    windows: Vec<Window>,
-    capacity: usize,
-}
-
-impl Room {
-    /// Room for so many functions, 1 to 256. Allocates: sleepable context only.
-    pub fn new(capacity: u16) -> Result<Room, ConfigError> {
-        if !(1..=256).contains(&capacity) {
-            return Err(ConfigError::Capacity);
-        }
-        let capacity = usize::from(capacity);
-        let mut room = Room { functions: Vec::new(), windows: Vec::new(), capacity };
-        room.functions.try_reserve_exact(capacity).map_err(|_| ConfigError::OutOfMemory)?;
-        let windows = ConfigSpace::most_windows(capacity);
-        room.windows.try_reserve_exact(windows).map_err(|_| ConfigError::OutOfMemory)?;
-        Ok(room)
-    }
-}
-
 /// The config half of one bus: the functions' config space as the guest sees it, in front of the config window.
 ///
 /// No method allocates but [`ConfigSpace::new`] and [`ConfigSpace::reserve`], sleeps, or loops without bound; all but
@@ -79,7 +57,7 @@ pub struct ConfigSpace {
     /// Cells that have been in use: they are made as they are first needed, because most buses have one function.
     pub(super) functions: Vec<Function>,
     /// The cells that `functions` has memory for.
-    capacity: usize,
+    pub(super) capacity: usize,
     /// By slot: the cell of the table it was last put in. To be checked against the cell.
     routes: Vec<u8>,
     /// Reserved for [`ConfigSpace::most_windows`].
@@ -118,55 +96,6 @@ impl ConfigSpace {
     pub fn reserve(&mut self, capacity: u16) -> Result<(), ConfigError> {
         self.grow(&mut Room::new(capacity)?);
         Ok(())
-    }
-
-    /// How many functions there should be room for next: twice as many, up to 256. `None` while another function and
-    /// another window would find room. Any context.
-    pub fn wants_room(&self) -> Option<u16> {
-        let vacant = self.functions.iter().any(|function| function.occupancy == Occupancy::Vacant);
-        let functions = self.functions.len() < self.capacity || vacant;
-        let windows = self.windows.len() < ConfigSpace::most_windows(self.capacity);
-        if (functions && windows) || self.capacity >= 256 {
-            return None;
-        }
-        u16::try_from(self.capacity.saturating_mul(2).clamp(1, 256)).ok()
-    }
-
-    /// Moves into larger tables, which the caller has made without keeping anybody out, and leaves the smaller ones to be
-    /// dropped in the same way. Changes nothing if there is as much room already. Any context.
-    pub fn grow(&mut self, room: &mut Room) {
-        if room.capacity <= self.capacity {
-            return;
-        }
-        // Neither allocates: the tables are larger than what they take up.
-        room.functions.append(&mut self.functions);
-        room.windows.append(&mut self.windows);
-        core::mem::swap(&mut self.functions, &mut room.functions);
-        core::mem::swap(&mut self.windows, &mut room.windows);
-        core::mem::swap(&mut self.capacity, &mut room.capacity);
-    }
-
-    /// A cell that was never in use; `None` when all are made.
-    #[inline(never)] // A vacant function passes the stack: not in the caller's frame.
-    pub(super) fn fresh_cell(&mut self) -> Option<usize> {
-        let at = self.functions.len();
-        if at >= self.capacity {
-            return None;
-        }
-        // Reserved for in `reserve`.
-        self.functions.push(Function::vacant(NOBODY));
-        Some(at)
-    }
-
-    /// The windows there is room for.
-    pub(super) const fn window_capacity(&self) -> usize {
-        ConfigSpace::most_windows(self.capacity)
-    }
-
-    /// The windows that a bus with room for so many functions can have: a low and a high one for those of the start, and
-    /// in the worst case of hot add two more for each.
-    const fn most_windows(functions: usize) -> usize {
-        functions.saturating_mul(2).saturating_add(2)
     }
 
     /// The options the space was made with.
@@ -411,7 +340,7 @@ impl ConfigSpace {
 }
 
 /// What stands in a vacant cell.
-const NOBODY: FunctionDescription = FunctionDescription {
+pub(super) const NOBODY: FunctionDescription = FunctionDescription {
     slot: Slot::ZERO,
     vendor: 0xFFFF,
     device: 0xFFFF,

@@ -36,7 +36,6 @@ struct window {
 	bool selected;
 };
 
-/* What a probed call was given. */
 struct call {
 	unsigned long arguments[4];
 };
@@ -47,7 +46,6 @@ static u8 __iomem *memory;
 static u64 memory_start;
 static struct dentry *file;
 
-/* Counts, and the first fault in words. */
 static atomic_t selects, reads[3], writes[3], faults;
 static char first_fault[120];
 
@@ -105,7 +103,7 @@ static u32 take(const struct window *window, u32 offset, u32 bytes)
 
 static u32 width_mask(u32 bytes)
 {
-	return bytes >= 4 ? U32_MAX : (1u << 8 * bytes) - 1;
+	return U32_MAX >> (32 - 8 * min(bytes, 4u));
 }
 
 static void count(atomic_t *counts, u32 bytes)
