@@ -26,6 +26,8 @@ pub struct Modules {
     pub driver: PathBuf,
     pub stock: PathBuf,
     pub interface: PathBuf,
+    /// virtio_blk, for a disk to hibernate to.
+    pub disk: PathBuf,
     pub ours: Option<PathBuf>,
 }
 
@@ -95,6 +97,7 @@ pub fn modules(sh: &Shell, kernel: &Kernel, object: &Path) -> Result<Modules> {
         driver,
         stock: unpack(sh, kernel, &ready, "drivers/pci/controller/pci-hyperv.ko")?,
         interface: unpack(sh, kernel, &ready, "drivers/pci/controller/pci-hyperv-intf.ko")?,
+        disk: unpack(sh, kernel, &ready, "drivers/block/virtio_blk.ko")?,
         ours: None,
     })
 }

@@ -72,8 +72,10 @@ pub fn stock_kernel(machine: &Machine) -> Vec<Boot> {
             checks.extend(hostile());
         }
     }
+    let power = drivers(machine).into_iter().flat_map(power).collect();
+    let power = Boot { name: "power", checks: power, limit: Duration::from_secs(900), arguments: "" };
     let first = Boot { name: "lanes", checks, limit: Duration::from_secs(400), arguments: "" };
-    [first].into_iter().filter(|boot| !boot.checks.is_empty()).collect()
+    [first, power].into_iter().filter(|boot| !boot.checks.is_empty()).collect()
 }
 
 fn checks(lines: impl IntoIterator<Item = (u64, String)>) -> Vec<Check> {
@@ -118,4 +120,23 @@ fn hotplug(driver: Driver) -> Vec<Check> {
 /// Lane 3: the host answers wrongly.
 fn hostile() -> Vec<Check> {
     checks([(1, "lying ours".to_string())])
+}
+
+/// Lane 4: the machine sleeps, functions are reset, kernels follow kernels.
+fn power(driver: Driver) -> Vec<Check> {
+    let word = driver.word();
+    let mut lines = vec![
+        (1, format!("freeze_thaw {word} 3")),
+        (1, format!("hibernate_here {word} 1 buses=1")),
+        (1, format!("hibernate_off {word} 1 buses=1")),
+        (1, format!("suspend_to_idle {word} buses=1 0")),
+        (1, format!("reset {word} flr buses=1 1 1")),
+        (1, format!("reset {word} pm buses=1,device=soft 1 1")),
+        (1, format!("d3hot {word} buses=1 0")),
+        (1, format!("d3hot {word} buses=1,device=soft 1")),
+    ];
+    for left in ["bound", "enabled", "idle", "twice"] {
+        lines.push((1, format!("kdump {word} {left} 1")));
+    }
+    checks(lines)
 }
