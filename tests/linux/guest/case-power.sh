@@ -28,8 +28,11 @@ up() {
 fires() {
 	fire_all
 	fired=$((fired + 1))
-	sed 's/.* counts=\([-0-9,]*\) .*/\1/' $drv | tr , '\n' | grep -vx $fired > /dev/null &&
-		bad "interrupts counted $(sed 's/.* counts=\([-0-9,]*\) .*/\1/' $drv | tr '\n' ' '), each was sent $fired times"
+	sed 's/.* counts=\([-0-9,]*\) .*/\1/' $drv | tr , '\n' | grep -vx $fired > /dev/null || return
+	# pci-hyperv asks the host, on the way up, to delete the interrupts of before. A host that has given their addresses to new
+	# ones by then deletes those.
+	[ $module = pci_hyperv ] && [ $(power_state resumes) != 0 ] && say "result stock_interrupts lost=1" && return
+	bad "interrupts counted $(sed 's/.* counts=\([-0-9,]*\) .*/\1/' $drv | tr '\n' ' '), each was sent $fired times"
 }
 
 # The module's own books agree with the host's.
