@@ -162,16 +162,17 @@ comes_back() {
 	poweroff -f
 }
 
-# suspend_to_idle KIND HOST-PARAMETERS MAPS: VMBus leaves its drivers alone; the PCI core puts the functions into D3hot and
-# restores them.
-suspend_to_idle() {
+# suspend_to_ram KIND HOST-PARAMETERS MAPS: VMBus leaves its drivers alone; the PCI core puts the functions into D3hot and
+# restores them. Hyper-V's VMs have suspend-to-idle instead, which is the same to both; but nothing wakes this machine from that.
+suspend_to_ram() {
 	up $1 1 $2
 	echo 0 > /sys/class/rtc/rtc0/wakealarm
-	echo +3 > /sys/class/rtc/rtc0/wakealarm
-	echo freeze > /sys/power/state || bad "no suspend-to-idle"
+	echo +2 > /sys/class/rtc/rtc0/wakealarm
+	echo deep > /sys/power/mem_sleep
+	echo mem > /sys/power/state || bad "no suspend"
 	[ $(sum wakes) = 1 ] || bad "the function did not sleep: $(cat $check)"
 	[ $(power_state suspends) = 0 ] || bad "VMBus told its drivers"
-	well to_idle $3
+	well to_ram $3
 	unload
 }
 
