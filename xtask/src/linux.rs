@@ -53,6 +53,9 @@ pub struct Options {
     /// Run these lines (functions of tests/linux/guest/case-*.sh) instead of the lanes, and print what the kernel says.
     #[arg(long)]
     run: Vec<String>,
+    /// Boot only the machines of this name (see `xtask/src/linux/cases/plan.rs`): lanes, power, ...
+    #[arg(long)]
+    only: Option<String>,
     /// Measure both drivers and write docs/linux-figures.md.
     #[arg(long)]
     figures: bool,
@@ -66,6 +69,7 @@ impl Default for Options {
             backend: PathBuf::from("backend-linux"),
             stock_only: false,
             run: Vec::new(),
+            only: None,
             figures: false,
         }
     }
@@ -98,7 +102,7 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
             let cpus = if options.cpus.is_empty() { &[1, 4][..] } else { &options.cpus };
             for cpus in cpus {
                 let machine = machine::Machine::new(&kernel, &modules, *cpus);
-                problems.extend(cases::run(sh, &machine)?);
+                problems.extend(cases::run(sh, &machine, options.only.as_deref())?);
             }
         }
     }

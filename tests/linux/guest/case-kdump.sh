@@ -9,28 +9,19 @@ next_kernel() {
 	load_testdrv
 	fired=0
 	mark
-	b=0
-	while [ $b -lt $functions ]; do
-		do_host boot $b
-		b=$((b + 1))
-	done
+	old_maps=$(total maps)
+	do_host boot 0
 }
 
-die() {
-	b=0
-	while [ $b -lt $functions ]; do
-		do_host crash $b
-		b=$((b + 1))
-	done
-}
+die() { do_host crash 0; }
 
-# kdump KIND LEFT FUNCTIONS: what the dead kernel leaves at the host:
+# kdump KIND LEFT FUNCTIONS: one bus; what the dead kernel leaves at the host:
 #	bound	D0, decode on, resources and interrupts: a driver was at work
 #	enabled	the same without interrupts
-#	idle	D0 and resources, decode off
+#	idle	D0 and resources, decode switched off
 #	twice	as bound; the next kernel dies as well
 kdump() {
-	up $1 $3 buses=$3
+	up $1 $3 buses=1,functions=$3
 	case $2 in
 	enabled)
 		rmmod hvpci_testdrv || bad "rmmod hvpci_testdrv"
@@ -39,6 +30,9 @@ kdump() {
 		load_testdrv ;;
 	idle)
 		rmmod hvpci_testdrv || bad "rmmod hvpci_testdrv"
+		for pci in /sys/bus/pci/devices/[1-9a-f]*; do
+			printf '\0\0' | dd of=$pci/config bs=2 seek=2 conv=notrunc 2> /dev/null || bad "COMMAND not written"
+		done
 		die
 		load_testdrv ;;
 	twice)
@@ -51,6 +45,12 @@ kdump() {
 	esac
 	await 10 no_device || bad "devices of the dead kernel"
 	next_kernel $1
+	await 60 bound_count $functions || bad "$n of $functions bound"
+	# clearing away what was left over is no function's: the ledger begins after it
+	old_unmaps=$(($(total unmaps) + $(total host_unmaps)))
+	unmaps=$((old_unmaps - at_unmaps - at_host))
+	case $2 in idle) want=0 ;; *) want=$functions ;; esac
+	[ $unmaps = $want ] || bad "$unmaps unmaps, $want expected"
 	well kdump_$2 1
 	unload
 }
