@@ -58,7 +58,10 @@ fn a_machine_that_was_off_has_nothing_left_over() {
     guest.host.crash(guest.bus);
     guest.host.power_cycle(guest.bus, guest.now);
     let state = guest.host.function(guest.bus, Slot::ZERO).unwrap();
-    assert_eq!((state.command, state.bars, state.interrupts.len(), state.assigned), (0, [0xC, 0, 0, 0, 0xC, 0], 0, false));
+    assert_eq!(
+        (state.command, state.bars, state.interrupts.len(), state.assigned),
+        (0, [0xC, 0, 0, 0, 0xC, 0], 0, false)
+    );
     assert_eq!(guest.host.device(guest.bus, Slot::ZERO).unwrap().resets(), 1);
     assert!(guest.host.open_channel(guest.bus, guest.now));
     assert_eq!(guest.negotiate(Version::V1_4), 0);

@@ -73,7 +73,8 @@ pub fn stock_kernel(machine: &Machine) -> Vec<Boot> {
         }
     }
     let power = drivers(machine).into_iter().flat_map(power).collect();
-    let power = Boot { name: "power", checks: power, limit: Duration::from_secs(900), arguments: "" };
+    let limit = Duration::from_secs(900);
+    let power = Boot { name: "power", checks: power, limit, arguments: "no_console_suspend" };
     let first = Boot { name: "lanes", checks, limit: Duration::from_secs(400), arguments: "" };
     [first, power].into_iter().filter(|boot| !boot.checks.is_empty()).collect()
 }
