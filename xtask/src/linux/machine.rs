@@ -182,7 +182,7 @@ impl Machine {
 impl Log {
     /// Whether the last thing that a case said is that the machine goes off to come back.
     fn went_off_hibernating(&self) -> bool {
-        self.text.lines().filter(|line| line.contains("@@ ")).next_back().is_some_and(|line| line.contains(HIBERNATING))
+        self.text.lines().rfind(|line| line.contains("@@ ")).is_some_and(|line| line.contains(HIBERNATING))
     }
 
     /// Lines that mean trouble in any run, and a run that did not come to its end.
