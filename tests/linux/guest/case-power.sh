@@ -154,9 +154,18 @@ lost_interrupt() {
 	unload
 }
 
+# The modules of it that this kernel does not have built in.
+disk() {
+	if [ ! -b /dev/vda ]; then
+		for m in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
+			[ ! -e /$m.ko ] || insmod /$m.ko || bad "insmod $m"
+		done
+	fi
+	await 5 [ -b /dev/vda ]
+}
+
 swap_on() {
-	[ -b /dev/vda ] || insmod /virtio_blk.ko
-	await 5 [ -b /dev/vda ] || bad "no disk"
+	disk || bad "no disk"
 	mkswap /dev/vda > /dev/null && swapon /dev/vda || bad "no swap"
 }
 
@@ -192,8 +201,7 @@ hibernate_off() {
 comes_back() {
 	grep -q hvpci_comes_back /proc/cmdline || return
 	say "kernel comes back"
-	insmod /virtio_blk.ko
-	await 5 [ -b /dev/vda ]
+	disk || bad "no disk"
 	cat /sys/block/vda/dev > /sys/power/resume
 	say "bad the machine did not come back"
 	poweroff -f

@@ -161,7 +161,8 @@ impl Machine {
         }
         sh.copy_file("/bin/busybox", root.join("bin"))?;
         let modules = &self.modules;
-        for module in [&modules.standin, &modules.driver, &modules.stock, &modules.interface, &modules.disk] {
+        let distribution = [&modules.standin, &modules.driver, &modules.stock, &modules.interface];
+        for module in distribution.into_iter().chain(&modules.disk) {
             sh.copy_file(module, &root)?;
         }
         if let Some(ours) = &modules.ours {

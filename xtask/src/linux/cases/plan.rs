@@ -72,7 +72,11 @@ pub fn stock_kernel(machine: &Machine) -> Vec<Boot> {
             checks.extend(hostile());
         }
     }
-    let power = drivers(machine).into_iter().flat_map(power).collect();
+    let mut power: Vec<Check> = drivers(machine).into_iter().flat_map(power).collect();
+    if machine.kernel.series == Series::Six1 {
+        // 6.1 cannot read an image back from the swap device in use: EBUSY.
+        power.retain(|check| !check.line.starts_with("hibernate_here"));
+    }
     let limit = Duration::from_secs(900);
     let power = Boot { name: "power", checks: power, limit, arguments: "no_console_suspend" };
     let first = Boot { name: "lanes", checks, limit: Duration::from_secs(400), arguments: "" };
