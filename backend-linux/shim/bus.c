@@ -120,6 +120,43 @@ static int wait_until_settled(struct hvpci_bus *bus)
 
 /* ---- vmbus ---- */
 
+/*
+ * The bus of a device, kept from being freed until put_bus. vmbus calls suspend and resume without the device's lock, and a
+ * rescind removes the device at any time, in the middle of either.
+ */
+static DEFINE_SPINLOCK(users_lock);
+
+static struct hvpci_bus *get_bus(struct hv_device *device)
+{
+	struct hvpci_bus *bus;
+
+	spin_lock(&users_lock);
+	bus = hv_get_drvdata(device);
+	if (bus)
+		bus->users++;
+	spin_unlock(&users_lock);
+	return bus;
+}
+
+static void put_bus(struct hvpci_bus *bus)
+{
+	spin_lock(&users_lock);
+	bus->users--;
+	wake_up_all(&bus->waiters);
+	spin_unlock(&users_lock);
+}
+
+static bool unused(struct hvpci_bus *bus)
+{
+	bool unused;
+
+	/* the lock: put_bus is through with the bus as well */
+	spin_lock(&users_lock);
+	unused = !bus->users;
+	spin_unlock(&users_lock);
+	return unused;
+}
+
 static void bus_free(struct hvpci_bus *bus)
 {
 	if (bus->rust)
@@ -182,7 +219,10 @@ static void hvpci_take_down(struct hv_device *device)
 	cancel_delayed_work_sync(&bus->publisher);
 	cancel_work_sync(&bus->notifier);
 	/* The engine has closed the channel and given back everything; nothing calls in any more. */
+	spin_lock(&users_lock);
 	hv_set_drvdata(device, NULL);
+	spin_unlock(&users_lock);
+	wait_event(bus->waiters, unused(bus));
 	bus_free(bus);
 }
 
@@ -201,20 +241,26 @@ static int hvpci_remove(struct hv_device *device)
 
 static int hvpci_suspend(struct hv_device *device)
 {
-	struct hvpci_bus *bus = hv_get_drvdata(device);
+	struct hvpci_bus *bus = get_bus(device);
 
+	if (!bus)
+		return 0;
 	hvpci_rs_suspend(bus->rust);
 	wait_until_settled(bus);
+	put_bus(bus);
 	return 0;
 }
 
 static int hvpci_resume(struct hv_device *device)
 {
-	struct hvpci_bus *bus = hv_get_drvdata(device);
+	struct hvpci_bus *bus = get_bus(device);
 	int state;
 
+	if (!bus)
+		return -ENODEV;
 	hvpci_rs_resume(bus->rust);
 	state = wait_until_settled(bus);
+	put_bus(bus);
 	return state == 3 ? -EIO : 0;
 }
 

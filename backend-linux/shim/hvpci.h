@@ -64,6 +64,7 @@ struct hvpci_bus {
 	struct hvpci_reserve reserve[HVPCI_WORKERS];
 	wait_queue_head_t waiters;
 	atomic_t wakes;
+	unsigned int users;		/* suspend and resume, under a lock of bus.c */
 
 	/* Channel. */
 	raw_spinlock_t ring_lock;	/* one reader of the ring at a time */

@@ -21,6 +21,8 @@
 
 /* Room beyond what exists, for deletions that are still on their way. */
 #define HVPCI_MSI_SLACK 32
+/* Of a multi-MSI group. */
+#define HVPCI_MOST_MESSAGES 32
 
 /* The chip data of an interrupt. */
 struct hvpci_irq {
@@ -36,10 +38,9 @@ struct hvpci_irq {
 
 /* ---- aiming ---- */
 
-/* The irq descriptor lock is held: interrupts are off. */
-static noinline void hvpci_irq_retarget(struct irq_data *data)
+/* Sends an interrupt to where the kernel has it now. Nobody moves it meanwhile. */
+static void aim(struct hvpci_irq *irq, struct irq_data *data, const struct hvpci_msi *msi)
 {
-	struct hvpci_irq *irq = irq_data_get_irq_chip_data(data);
 	struct irq_cfg *cfg = irqd_cfg(data);
 	struct hvpci_target target = { };
 	unsigned long flags;
@@ -47,11 +48,9 @@ static noinline void hvpci_irq_retarget(struct irq_data *data)
 	void *input;
 	int err;
 
-	if (!irq->made || !cfg)
+	if (!cfg)
 		return;
-	raw_spin_lock_irqsave(&irq->bus->msi_lock, flags);
-	target.msi = irq->msi;
-	raw_spin_unlock_irqrestore(&irq->bus->msi_lock, flags);
+	target.msi = *msi;
 	target.devfn = irq->devfn;
 	target.vector = cfg->vector;
 	target.cpus = irq_data_get_effective_affinity_mask(data);
@@ -69,6 +68,21 @@ static noinline void hvpci_irq_retarget(struct irq_data *data)
 	if (!hv_result_success(status) && READ_ONCE(irq->bus->open) && !hvpci_shim_rescinded(irq->bus))
 		dev_err_ratelimited(&irq->bus->device->device, "interrupt %u could not be aimed: %#llx\n", irq->virq,
 				    status);
+}
+
+/* The irq descriptor lock is held: interrupts are off. */
+static noinline void hvpci_irq_retarget(struct irq_data *data)
+{
+	struct hvpci_irq *irq = irq_data_get_irq_chip_data(data);
+	struct hvpci_msi msi;
+	unsigned long flags;
+
+	if (!irq->made)
+		return;
+	raw_spin_lock_irqsave(&irq->bus->msi_lock, flags);
+	msi = irq->msi;
+	raw_spin_unlock_irqrestore(&irq->bus->msi_lock, flags);
+	aim(irq, data, &msi);
 }
 
 static void hvpci_irq_mask(struct irq_data *data)
@@ -143,30 +157,62 @@ static noinline void hvpci_irq_compose(struct irq_data *data, struct msi_msg *me
 	raw_spin_unlock_irqrestore(&irq->bus->msi_lock, flags);
 }
 
-/* The host was suspended and made the interrupt anew. From the pump. */
+/*
+ * The bus was suspended, and the host has made the interrupt anew, for the vector it had when it was first made. To the kernel
+ * it was never masked, so nobody aims it again: that is done here. The kernel moves no interrupts while devices sleep. From the
+ * pump.
+ */
 void hvpci_shim_msi_moved(struct hvpci_bus *bus, u32 devfn, const struct hvpci_msi *msi)
 {
-	struct hvpci_irq *irq, *found = NULL;
 	struct msi_msg message = { };
+	unsigned int virq = 0;
+	struct irq_data *data;
+	struct hvpci_irq *irq;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&bus->msi_lock, flags);
 	list_for_each_entry(irq, &bus->msis, node) {
-		if (irq->made && irq->devfn == devfn && irq->msi.number == msi->number && !irq->index) {
+		if (!irq->made || irq->devfn != devfn || irq->msi.number != msi->number)
+			continue;
+		if (irq->index) {
+			/* The others of a multi-MSI group have the first one's message and their index. */
+			hvpci_rs_msi_alias(msi, irq->count, irq->index, &irq->msi);
+		} else {
 			irq->msi = *msi;
 			write_message(msi, &message);
-			found = irq;
+			virq = irq->virq;
 		}
-	}
-	/* The others of a multi-MSI group have the first one's message and their index. */
-	list_for_each_entry(irq, &bus->msis, node) {
-		if (irq->made && irq->devfn == devfn && irq->msi.number == msi->number && irq->index)
-			hvpci_rs_msi_alias(msi, irq->count, irq->index, &irq->msi);
+		data = irq_domain_get_irq_data(bus->irqs, irq->virq);
+		if (data && irqd_is_started(data) && !irqd_irq_masked(data))
+			aim(irq, data, &irq->msi);
 	}
 	raw_spin_unlock_irqrestore(&bus->msi_lock, flags);
 	/* A suspended function only notes the message, and gets it when the PCI core restores it. */
-	if (found)
-		pci_write_msi_msg(found->virq, &message);
+	if (virq)
+		pci_write_msi_msg(virq, &message);
+}
+
+/* The host does not make the interrupt anew: its message is nobody's now, and must not be sent. From the pump. */
+void hvpci_shim_msi_lost(struct hvpci_bus *bus, u64 number)
+{
+	unsigned int virqs[HVPCI_MOST_MESSAGES], count = 0, at;
+	struct irq_data *data;
+	struct hvpci_irq *irq;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&bus->msi_lock, flags);
+	list_for_each_entry(irq, &bus->msis, node) {
+		if (!irq->made || irq->msi.number != number || count == HVPCI_MOST_MESSAGES)
+			continue;
+		irq->made = false;
+		virqs[count++] = irq->virq;
+	}
+	raw_spin_unlock_irqrestore(&bus->msi_lock, flags);
+	for (at = 0; at < count; at++) {
+		data = irq_domain_get_irq_data(bus->irqs, virqs[at]);
+		if (data)
+			pci_msi_mask_irq(data);
+	}
 }
 
 static struct irq_chip hvpci_chip = {

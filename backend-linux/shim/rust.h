@@ -159,6 +159,7 @@ int hvpci_shim_next_cpu(const void *cpus, int cpu);
 u32 hvpci_shim_vp(int cpu);
 /* From the pump; must not sleep. */
 void hvpci_shim_msi_moved(struct hvpci_bus *bus, u32 devfn, const struct hvpci_msi *msi);
+void hvpci_shim_msi_lost(struct hvpci_bus *bus, u64 number);
 void hvpci_shim_blocks_changed(struct hvpci_bus *bus, u32 devfn, u64 mask);
 
 /* Sleepable. */

@@ -128,6 +128,7 @@ unsafe extern "C" {
     pub fn hvpci_shim_next_cpu(cpus: *const c_void, cpu: i32) -> i32;
     pub fn hvpci_shim_vp(cpu: i32) -> u32;
     pub fn hvpci_shim_msi_moved(bus: Shim, devfn: u32, msi: *const RawMsi);
+    pub fn hvpci_shim_msi_lost(bus: Shim, number: u64);
     pub fn hvpci_shim_blocks_changed(bus: Shim, devfn: u32, mask: u64);
     pub fn hvpci_shim_wakes(bus: Shim) -> u32;
     pub fn hvpci_shim_wait(bus: Shim, seen: u32, milliseconds: u32);

@@ -126,6 +126,10 @@ impl Platform for LinuxBus {
             // SAFETY: the bus exists.
             unsafe { ffi::hvpci_shim_blocks_changed(self.shim, u32::from(slot.devfn()), *mask) }
         }
+        if let Report::InterruptLost(handle) = report {
+            // SAFETY: the bus exists.
+            unsafe { ffi::hvpci_shim_msi_lost(self.shim, handle.number()) }
+        }
         let words = Words(report);
         self.log(words.level(), format_args!("{words}"));
     }

@@ -177,7 +177,8 @@ pub trait Platform: Send + Sync {
     async fn unpublish(&self, slot: Slot, reason: RemovalReason);
 
     /// After a resume an interrupt has a new address and new data: writes them where the old ones were, in the function's
-    /// MSI capability or MSI-X table. Called from the pump; must not sleep.
+    /// MSI capability or MSI-X table. It was created for the vector and the processors of its first creation: where they
+    /// are set apart from that (x86, by the retarget hypercall), they are set again. Called from the pump; must not sleep.
     fn interrupt_recreated(&self, handle: InterruptHandle, slot: Slot, entry: MsiEntry);
 
     /// Hands the platform something of the engine half to act on or to print. Called from the pump; must not sleep.

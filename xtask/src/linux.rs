@@ -63,6 +63,9 @@ pub struct Options {
     /// Check the built module and build it by DKMS; boot nothing.
     #[arg(long)]
     package: bool,
+    /// Boot only the machines of this name (see `xtask/src/linux/cases/plan.rs`): lanes, power, ...
+    #[arg(long)]
+    only: Option<String>,
     /// Measure both drivers and write docs/linux-figures.md.
     #[arg(long)]
     figures: bool,
@@ -78,6 +81,7 @@ impl Default for Options {
             run: Vec::new(),
             counted: false,
             package: false,
+            only: None,
             figures: false,
         }
     }
@@ -116,7 +120,7 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
             let cpus = if options.cpus.is_empty() { &[1, 4][..] } else { &options.cpus };
             for cpus in cpus {
                 let machine = machine::Machine::new(&kernel, &modules, *cpus);
-                problems.extend(cases::run(sh, &machine)?);
+                problems.extend(cases::run(sh, &machine, options.only.as_deref())?);
             }
         }
     }

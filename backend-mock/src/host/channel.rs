@@ -70,6 +70,16 @@ impl Host {
         }
     }
 
+    /// The VM is switched off and on again, as between hibernation and resume: nothing that a host held for it is left, and
+    /// the hardware is in its reset state. Nothing happens to a channel that is open.
+    pub fn power_cycle(&mut self, bus: BusId, now: Time) {
+        if let Some((bus, shared)) = self.parts(bus)
+            && bus.channel == ChannelState::Offered
+        {
+            bus.power_cycle(shared, now);
+        }
+    }
+
     /// The guest sends a packet. `payload` is what follows the VMBus descriptor; the ring pads it to 8 bytes.
     pub fn guest_packet(
         &mut self,

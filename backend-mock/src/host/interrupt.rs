@@ -43,6 +43,8 @@ pub struct Delivery {
 pub enum NotDelivered {
     /// There is no such function, or its channel is not open.
     NoFunction,
+    /// The function is in D3hot: it sends nothing (PCI Power Management 5.4.1).
+    Asleep,
     /// COMMAND.BusMaster is off: the device may not write its message.
     BusMasterOff,
     /// Neither MSI-X nor MSI is enabled.
@@ -105,6 +107,9 @@ impl Host {
         let bus = self.bus(bus).filter(|bus| bus.is_open()).ok_or(NotDelivered::NoFunction)?;
         let function = bus.functions.get(&slot).ok_or(NotDelivered::NoFunction)?;
         let device = &function.device;
+        if device.is_asleep() {
+            return Err(NotDelivered::Asleep);
+        }
         if device.command() & COMMAND_BUS_MASTER == 0 {
             return Err(NotDelivered::BusMasterOff);
         }

@@ -115,6 +115,11 @@ impl Host {
         &self.shared.leaks
     }
 
+    /// Forgets the leaks so far.
+    pub fn clear_leaks(&mut self) {
+        self.shared.leaks.clear();
+    }
+
     /// What a function has cost so far, removed functions of the same slot included. `reads_served` and the other
     /// guest-side counts stay zero: the host does not see them.
     pub fn ledger(&self, bus: BusId, slot: Slot) -> Ledger {

@@ -5,6 +5,11 @@
  * /sys/kernel/debug/hvpci-testdrv has a line per function:
  *	pci=DOMAIN:BUS:DEV.FN probe_ns=N bound_ns=N irqs=VECTORS counts=N,N,... cpus=N,N,...
  * with the times of ktime_get_ns(), as the stand-in's.
+ *
+ * Reading /sys/kernel/debug/hvpci-testdrv-check looks at every function, through config space and its BAR:
+ *	pci=DOMAIN:BUS:DEV.FN sleeps=N wakes=N runtime=STATE command=0xN wrong=0xN
+ * sleeps and wakes count the callbacks of system sleep and of runtime power management; wrong gathers what was wrong at any
+ * wake-up and now, by the bits below.
  */
 #define pr_fmt(fmt) "testdrv: " fmt
 #include <linux/debugfs.h>
@@ -14,10 +19,21 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/pm_runtime.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #define MOST_VECTORS 16
+
+/* What can be wrong with a function. */
+#define WRONG_COMMAND BIT(0)		/* memory decode or bus mastering is off */
+#define WRONG_BAR BIT(1)		/* a BAR is not where the kernel has it */
+#define WRONG_MSIX BIT(2)		/* MSI-X is off, or masked as a whole */
+#define WRONG_MEMORY BIT(3)		/* what is written behind BAR 0 does not read back */
+#define WRONG_STATE BIT(4)		/* not in D0 */
+
+/* A place behind BAR 0 that is no table. */
+#define SCRATCH 0xff0
 
 static uint vectors = 4;
 module_param(vectors, uint, 0444);
@@ -40,12 +56,13 @@ struct bound {
 	void __iomem *registers;
 	u64 probe_ns, bound_ns;
 	int irqs, block_bytes;
+	unsigned int sleeps, wakes, wrong;
 	struct vector vectors[MOST_VECTORS];
 };
 
 static LIST_HEAD(all);
 static DEFINE_MUTEX(lock);
-static struct dentry *file;
+static struct dentry *file, *checks;
 static atomic_t invalidations;
 
 static irqreturn_t handle(int irq, void *data)
@@ -94,6 +111,75 @@ static void free_irqs(struct bound *bound, int count)
 	pci_free_irq_vectors(bound->device);
 }
 
+static u16 command_of(struct pci_dev *device)
+{
+	u16 command = 0;
+
+	pci_read_config_word(device, PCI_COMMAND, &command);
+	return command;
+}
+
+/* Is the function as its driver left it? */
+static unsigned int check(struct bound *bound)
+{
+	const u16 on = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+	struct pci_dev *device = bound->device;
+	unsigned int wrong = 0, seen = bound->sleeps + 0x5a5a0000;
+	u16 flags = 0;
+	int bar;
+
+	if ((command_of(device) & on) != on)
+		wrong |= WRONG_COMMAND;
+	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
+		u32 low = 0, high = 0;
+
+		if (!pci_resource_len(device, bar))
+			continue;
+		pci_read_config_dword(device, PCI_BASE_ADDRESS_0 + bar * 4, &low);
+		if (pci_resource_flags(device, bar) & IORESOURCE_MEM_64)
+			pci_read_config_dword(device, PCI_BASE_ADDRESS_0 + bar * 4 + 4, &high);
+		if (((u64)high << 32 | (low & ~0xfU)) != pci_resource_start(device, bar))
+			wrong |= WRONG_BAR;
+	}
+	if (device->msix_enabled) {
+		pci_read_config_word(device, device->msix_cap + PCI_MSIX_FLAGS, &flags);
+		if ((flags & (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL)) != PCI_MSIX_FLAGS_ENABLE)
+			wrong |= WRONG_MSIX;
+	}
+	iowrite32(seen, bound->registers + SCRATCH);
+	if (ioread32(bound->registers + SCRATCH) != seen)
+		wrong |= WRONG_MEMORY;
+	if (device->current_state != PCI_D0)
+		wrong |= WRONG_STATE;
+	bound->wrong |= wrong;
+	return wrong;
+}
+
+static int testdrv_sleep(struct device *dev)
+{
+	struct bound *bound = dev_get_drvdata(dev);
+
+	bound->sleeps++;
+	return 0;
+}
+
+static int testdrv_wake(struct device *dev)
+{
+	struct bound *bound = dev_get_drvdata(dev);
+
+	bound->wakes++;
+	if (check(bound))
+		dev_info(dev, "testdrv: wrong after a sleep: %#x\n", bound->wrong);
+	return 0;
+}
+
+static const struct dev_pm_ops testdrv_pm = {
+	.suspend = testdrv_sleep, .resume = testdrv_wake,
+	.freeze = testdrv_sleep, .thaw = testdrv_wake,
+	.poweroff = testdrv_sleep, .restore = testdrv_wake,
+	.runtime_suspend = testdrv_sleep, .runtime_resume = testdrv_wake,
+};
+
 static int testdrv_probe(struct pci_dev *device, const struct pci_device_id *id)
 {
 	struct bound *bound;
@@ -139,6 +225,8 @@ static int testdrv_probe(struct pci_dev *device, const struct pci_device_id *id)
 	mutex_lock(&lock);
 	list_add_tail(&bound->list, &all);
 	mutex_unlock(&lock);
+	/* it may sleep whenever power/control says so, which by default it does not */
+	pm_runtime_put_noidle(&device->dev);
 	return 0;
 
 no_vectors:
@@ -157,6 +245,7 @@ static void testdrv_remove(struct pci_dev *device)
 {
 	struct bound *bound = pci_get_drvdata(device);
 
+	pm_runtime_get_sync(&device->dev);
 	mutex_lock(&lock);
 	list_del(&bound->list);
 	mutex_unlock(&lock);
@@ -173,6 +262,7 @@ static struct pci_driver driver = {
 	.id_table = ids,
 	.probe = testdrv_probe,
 	.remove = testdrv_remove,
+	.driver.pm = &testdrv_pm,
 };
 
 static int state_show(struct seq_file *out, void *unused)
@@ -199,18 +289,41 @@ static int state_show(struct seq_file *out, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(state);
 
+static int checks_show(struct seq_file *out, void *unused)
+{
+	struct bound *bound;
+
+	mutex_lock(&lock);
+	list_for_each_entry(bound, &all, list) {
+		struct device *dev = &bound->device->dev;
+
+		/* one that sleeps is left asleep */
+		if (pm_runtime_active(dev) || !pm_runtime_enabled(dev))
+			check(bound);
+		seq_printf(out, "pci=%s sleeps=%u wakes=%u runtime=%s command=%#x wrong=%#x\n", pci_name(bound->device),
+			   bound->sleeps, bound->wakes, pm_runtime_suspended(dev) ? "suspended" : "active",
+			   command_of(bound->device), bound->wrong);
+	}
+	mutex_unlock(&lock);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(checks);
+
 static int __init testdrv_init(void)
 {
 	int error = pci_register_driver(&driver);
 
-	if (!error)
-		file = debugfs_create_file("hvpci-testdrv", 0400, NULL, NULL, &state_fops);
-	return error;
+	if (error)
+		return error;
+	file = debugfs_create_file("hvpci-testdrv", 0400, NULL, NULL, &state_fops);
+	checks = debugfs_create_file("hvpci-testdrv-check", 0400, NULL, NULL, &checks_fops);
+	return 0;
 }
 
 static void __exit testdrv_exit(void)
 {
 	debugfs_remove(file);
+	debugfs_remove(checks);
 	pci_unregister_driver(&driver);
 }
 

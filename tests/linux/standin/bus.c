@@ -142,6 +142,7 @@ static struct bus_type standin_bus_type = {
 	.remove = standin_remove,
 	.dev_groups = device_groups,
 	.drv_groups = driver_groups,
+	.pm = &standin_pm_ops,
 };
 
 int __vmbus_driver_register(struct hv_driver *driver, struct module *owner, const char *name)

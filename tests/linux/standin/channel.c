@@ -152,6 +152,7 @@ void vmbus_close(struct vmbus_channel *channel)
 	spin_unlock_irqrestore(&standin_lock, flags);
 	hrtimer_cancel(&bus->timer);
 	drop_requests(&channel->requestor);
+	standin_wipe();
 	standin_poll();
 }
 EXPORT_SYMBOL_GPL(vmbus_close);

@@ -4,6 +4,8 @@
  *
  *	go				the host offers its buses (returns when all probes have returned)
  *	fire BUS SLOT MESSAGE		a device sends one of its MSI-X messages
+ *	crash BUS, boot BUS		the kernel dies with the bus open; the next one is offered it
+ *	pm PHASE COMMAND[;COMMAND]	at freeze, thaw, poweroff or restore; without commands: nothing any more
  *	everything else			rust/src/command.rs
  */
 #define pr_fmt(fmt) "standin: " fmt
@@ -57,12 +59,23 @@ static int fire(u32 number, u32 slot, u32 message)
 	return 0;
 }
 
+int standin_run(const char *text)
+{
+	unsigned long flags;
+	int error;
+
+	spin_lock_irqsave(&standin_lock, flags);
+	error = standin_command(standin_host, standin_now(), text, strlen(text));
+	spin_unlock_irqrestore(&standin_lock, flags);
+	standin_poll();
+	return error;
+}
+
 static ssize_t control_write(struct file *file, const char __user *from, size_t count, loff_t *position)
 {
 	u32 bus, slot, message;
-	unsigned long flags;
-	char text[80];
-	int error;
+	char text[120], phase[12];
+	int error, length = 0;
 
 	if (count >= sizeof(text))
 		return -EINVAL;
@@ -75,11 +88,14 @@ static ssize_t control_write(struct file *file, const char __user *from, size_t 
 		error = 0;
 	} else if (sscanf(text, "fire %u %u %u", &bus, &slot, &message) == 3) {
 		error = fire(bus, slot, message);
+	} else if (sscanf(text, "crash %u", &bus) == 1) {
+		error = standin_kernel_dies(bus);
+	} else if (sscanf(text, "boot %u", &bus) == 1) {
+		error = standin_kernel_boots(bus);
+	} else if (sscanf(text, "pm %11s%n", phase, &length) == 1) {
+		error = standin_pm_arm(phase, skip_spaces(text + length));
 	} else {
-		spin_lock_irqsave(&standin_lock, flags);
-		error = standin_command(standin_host, standin_now(), text, strlen(text));
-		spin_unlock_irqrestore(&standin_lock, flags);
-		standin_poll();
+		error = standin_run(text);
 	}
 	return error ?: count;
 }
@@ -88,7 +104,7 @@ static const struct file_operations control_operations = { .owner = THIS_MODULE,
 
 static ssize_t state_read(struct file *file, char __user *to, size_t count, loff_t *position)
 {
-	char held[32];
+	char held[160];
 	unsigned long flags;
 	size_t length, more;
 	ssize_t done;
@@ -99,6 +115,7 @@ static ssize_t state_read(struct file *file, char __user *to, size_t count, loff
 	text = standin_state(standin_host, standin_now(), &length);
 	spin_unlock_irqrestore(&standin_lock, flags);
 	more = scnprintf(held, sizeof(held), "mmio held=%u\n", standin_mmio_held());
+	more += standin_pm_state(held + more, sizeof(held) - more);
 	if (*position < more)
 		done = simple_read_from_buffer(to, count, position, held, more);
 	else {

@@ -59,7 +59,8 @@ u64 standin_hypercall(u64 control, u64 input, u64 output)
 	case CALL_MMIO_WRITE:
 		memcpy(&value, mmio->data, min_t(u32, mmio->bytes, sizeof(value)));
 		spin_lock_irqsave(&standin_lock, flags);
-		standin_store(standin_host, standin_now(), mmio->address, mmio->bytes, value, &done);
+		if (standin_store(standin_host, standin_now(), mmio->address, mmio->bytes, value, &done))
+			standin_wipe_soon();
 		spin_unlock_irqrestore(&standin_lock, flags);
 		break;
 	case CALL_RETARGET:

@@ -21,7 +21,7 @@ MODULE_PARM_DESC(functions, "functions on each bus");
 module_param(bar_gb, uint, 0444);
 MODULE_PARM_DESC(bar_gb, "size of a GPU's BAR in GiB");
 module_param(device, charp, 0444);
-MODULE_PARM_DESC(device, "gpu, nvme or mix");
+MODULE_PARM_DESC(device, "gpu, nvme, mix, or soft: a GPU that D3hot resets");
 module_param(leftover, bool, 0444);
 MODULE_PARM_DESC(leftover, "memory decode and BARs as a previous kernel left them");
 module_param(map_ms, uint, 0444);
@@ -123,6 +123,48 @@ int standin_bus_known(struct standin_bus *bus, bool known)
 	return error;
 }
 
+static int queue_offer(u32 number)
+{
+	struct offer *offer = kzalloc(sizeof(*offer), GFP_ATOMIC);
+
+	if (!offer)
+		return -ENOMEM;
+	offer->bus = number;
+	INIT_WORK(&offer->work, offer_work);
+	queue_work(offers, &offer->work);
+	return 0;
+}
+
+int standin_kernel_dies(u32 number)
+{
+	struct standin_bus *bus;
+	unsigned long flags;
+	char text[20];
+	int error = -ENODEV;
+
+	if (number >= MOST_BUSES)
+		return -EINVAL;
+	snprintf(text, sizeof(text), "crash %u", number);
+	spin_lock_irqsave(&standin_lock, flags);
+	bus = offered[number];
+	if (bus)
+		error = standin_command(standin_host, standin_now(), text, strlen(text));
+	if (!error) {
+		bus->open = false;
+		WRITE_ONCE(bus->channel.rescind, true);
+		queue_work(rescinds, &bus->rescind);
+	}
+	spin_unlock_irqrestore(&standin_lock, flags);
+	if (!error)
+		wait_event(changed, !READ_ONCE(present[number]));
+	return error;
+}
+
+int standin_kernel_boots(u32 number)
+{
+	return number < MOST_BUSES ? queue_offer(number) : -EINVAL;
+}
+
 void standin_poll(void)
 {
 	unsigned long flags;
@@ -132,8 +174,6 @@ void standin_poll(void)
 	if (!READ_ONCE(going))
 		return;
 	for (;;) {
-		struct offer *offer;
-
 		spin_lock_irqsave(&standin_lock, flags);
 		kind = standin_event(standin_host, &number);
 		if (kind == 2 && number < MOST_BUSES && offered[number]) {
@@ -143,14 +183,8 @@ void standin_poll(void)
 		spin_unlock_irqrestore(&standin_lock, flags);
 		if (!kind)
 			break;
-		if (kind != 1 || number >= MOST_BUSES)
-			continue;
-		offer = kzalloc(sizeof(*offer), GFP_ATOMIC);
-		if (!offer)
-			continue;
-		offer->bus = number;
-		INIT_WORK(&offer->work, offer_work);
-		queue_work(offers, &offer->work);
+		if (kind == 1 && number < MOST_BUSES)
+			queue_offer(number);
 	}
 	spin_lock_irqsave(&standin_lock, flags);
 	for (i = 0; i < MOST_BUSES; i++) {
@@ -179,7 +213,8 @@ static int __init standin_init(void)
 {
 	struct standin_scene scene = {
 		.buses = min(buses, (uint)MOST_BUSES), .functions = functions, .bar_gb = bar_gb,
-		.device = !strcmp(device, "nvme") ? 1 : !strcmp(device, "mix") ? 2 : 0,
+		.device = !strcmp(device, "nvme") ? 1 : !strcmp(device, "mix") ? 2 :
+			  !strcmp(device, "soft") ? 3 : 0,
 		.leftover = leftover, .map_ms = map_ms, .parallel = parallel, .trap_us = trap_us,
 		.message_us = message_us, .highest_minor = highest_minor,
 	};
@@ -236,6 +271,7 @@ static void __exit standin_exit(void)
 	destroy_workqueue(offers);
 	standin_bus_exit();
 	standin_hypercall_exit();
+	standin_power_exit();
 	standin_mmio_exit();
 	standin_delete(standin_host);
 }

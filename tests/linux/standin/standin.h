@@ -36,12 +36,15 @@ int standin_send(struct standin *host, u32 bus, u64 now, bool wants_completion, 
 int standin_receive(struct standin *host, u32 bus, u64 now, void *buffer, size_t length, u32 *actual, u64 *id);
 bool standin_next_due(const struct standin *host, u32 bus, u64 *due);
 u32 standin_load(struct standin *host, u64 now, u64 address, u32 bytes, u64 *done);
-void standin_store(struct standin *host, u64 now, u64 address, u32 bytes, u32 value, u64 *done);
+/* Whether a function was reset by it. */
+bool standin_store(struct standin *host, u64 now, u64 address, u32 bytes, u32 value, u64 *done);
 u16 standin_retarget(struct standin *host, const void *input, size_t length, u16 header);
 void standin_aperture(struct standin *host, u32 bus, u64 base, u64 size, bool given);
 u32 standin_msix_table(const struct standin *host, u32 bus, u32 slot, u64 *address);
 bool standin_memory_write(struct standin *host, u64 now, u64 address, u32 value);
 int standin_deliver(struct standin *host, u32 bus, u32 slot, u16 message, u32 *vector, u32 *processor);
+/* The memory of an MSI-X table that a device lost, by a reset or with its power; false when there is none. */
+bool standin_next_wipe(struct standin *host, u64 *address, u32 *entries);
 int standin_command(struct standin *host, u64 now, const char *text, size_t length);
 void *standin_state(struct standin *host, u64 now, size_t *length);
 void standin_text_delete(void *text, size_t length);
@@ -75,6 +78,10 @@ u64 standin_now(void);
 /* Does what the host wants done by itself; any context, without the lock. */
 void standin_poll(void);
 void standin_go(void);
+/* The kernel dies without a word to the host: its bus goes, what the host holds stays. Until the next open nothing reaches it. */
+int standin_kernel_dies(u32 number);
+/* The next kernel is told of the bus. */
+int standin_kernel_boots(u32 number);
 /* Makes a bus findable, before its driver is called, or forgets it. Fails if it was rescinded before. */
 int standin_bus_known(struct standin_bus *bus, bool known);
 
@@ -110,7 +117,20 @@ void standin_hold(u64 done);
 int standin_hypercall_init(void);
 void standin_hypercall_exit(void);
 
+/* power.c */
+extern const struct dev_pm_ops standin_pm_ops;
+/* Has commands run when a phase of a system sleep begins. */
+int standin_pm_arm(const char *phase, const char *commands);
+/* A line about suspends and resumes so far. */
+int standin_pm_state(char *text, size_t length);
+/* Does what standin_next_wipe says: soon, from any context; or now, sleepable. */
+void standin_wipe_soon(void);
+void standin_wipe(void);
+void standin_power_exit(void);
+
 /* control.c */
+/* Runs one line of text for the host; any context, without the lock. */
+int standin_run(const char *text);
 int standin_control_init(void);
 void standin_control_exit(void);
 

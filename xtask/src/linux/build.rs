@@ -26,6 +26,8 @@ pub struct Modules {
     pub driver: PathBuf,
     pub stock: PathBuf,
     pub interface: PathBuf,
+    /// virtio's, for a disk to hibernate to.
+    pub disk: Vec<PathBuf>,
     pub ours: Option<PathBuf>,
 }
 
@@ -95,6 +97,7 @@ pub fn modules(sh: &Shell, kernel: &Kernel, object: &Path) -> Result<Modules> {
         driver,
         stock: unpack(sh, kernel, &ready, "drivers/pci/controller/pci-hyperv.ko")?,
         interface: unpack(sh, kernel, &ready, "drivers/pci/controller/pci-hyperv-intf.ko")?,
+        disk: disk(sh, kernel, &ready)?,
         ours: None,
     })
 }
@@ -125,6 +128,21 @@ pub fn ours(sh: &Shell, kernel: &Kernel, backend: &Path) -> Result<Option<PathBu
     let ready = kernel.directory.join("build/ready/hvpci.ko");
     sh.copy_file(built, &ready)?;
     Ok(Some(ready))
+}
+
+/// What a virtio disk needs, in the order of loading; a kernel has some of it built in.
+const DISK: &[&str] = &[
+    "drivers/virtio/virtio_ring.ko",
+    "drivers/virtio/virtio.ko",
+    "drivers/virtio/virtio_pci_modern_dev.ko",
+    "drivers/virtio/virtio_pci_legacy_dev.ko",
+    "drivers/virtio/virtio_pci.ko",
+    "drivers/block/virtio_blk.ko",
+];
+
+fn disk(sh: &Shell, kernel: &Kernel, into: &Path) -> Result<Vec<PathBuf>> {
+    let is_module = |name: &str| ["", ".xz"].iter().any(|end| kernel.modules.join(format!("{name}{end}")).exists());
+    DISK.iter().filter(|name| is_module(name)).map(|name| unpack(sh, kernel, into, name)).collect()
 }
 
 /// A module of the distribution, decompressed.

@@ -60,6 +60,12 @@ pub struct Log {
 
 /// How often a machine is booted that dies before anything of ours is loaded.
 const BOOTS: u32 = 3;
+/// What a case prints when the machine is about to go off with its memory on disk.
+const HIBERNATING: &str = "@@ hibernating";
+/// The word on the kernel's command line of a machine that is to come back from its disk.
+const COMING_BACK: &str = "hvpci_comes_back";
+/// More than the memory of the machine: an image is at most half of that.
+const DISK_BYTES: u64 = 1 << 30;
 /// The first line of `init`.
 const FIRST_LINE: &str = "@@ kernel";
 
@@ -93,25 +99,48 @@ impl Machine {
     ///
     /// A machine that died before the first line of its `init` has loaded nothing of ours: that is the emulator's or
     /// Debian's business, is said, and is tried again.
+    ///
+    /// Cases that hibernate get a disk, and a machine that went off on it is booted once more.
     pub fn boot(&self, sh: &Shell, cases: &str) -> Result<Log> {
+        let work = self.kernel.directory.join("run");
+        let archive = self.initramfs(sh, &work, cases)?;
+        let disk = cases.lines().any(|line| line.starts_with("hibernate")).then(|| work.join("disk"));
+        if let Some(disk) = &disk {
+            sh.remove_path(disk)?;
+            File::create(disk)?.set_len(DISK_BYTES)?;
+        }
+        let mut log = self.boot_until_init(&work, &archive, disk.as_deref())?;
+        while log.timed_out.is_none() && log.went_off_hibernating() {
+            let mut machine = self.clone();
+            machine.arguments = format!("{} {COMING_BACK}", self.arguments);
+            let next = machine.boot_until_init(&work, &archive, disk.as_deref())?;
+            log = Log { text: log.text + &next.text, ..next };
+            fs::write(&log.file, &log.text)?;
+        }
+        Ok(log)
+    }
+
+    fn boot_until_init(&self, work: &Path, archive: &Path, disk: Option<&Path>) -> Result<Log> {
         for _ in 1..BOOTS {
-            let log = self.boot_once(sh, cases)?;
+            let log = self.boot_once(work, archive, disk)?;
             if log.timed_out.is_some() || log.text.contains(FIRST_LINE) {
                 return Ok(log);
             }
             println!("  the machine died before init ran ({}); booting again", log.file.display());
         }
-        self.boot_once(sh, cases)
+        self.boot_once(work, archive, disk)
     }
 
-    fn boot_once(&self, sh: &Shell, cases: &str) -> Result<Log> {
-        let work = self.kernel.directory.join("run");
-        let archive = self.initramfs(sh, &work, cases)?;
+    fn boot_once(&self, work: &Path, archive: &Path, disk: Option<&Path>) -> Result<Log> {
         let file = work.join(format!("serial-{}-cpus.log", self.cpus));
         let serial = File::create(&file)?;
         // One thread for all virtual processors: with several, QEMU 7.2 now and then runs an int3 that the kernel had
         // already patched away (jump labels), and the kernel oopses.
-        let mut qemu = Command::new("qemu-system-x86_64")
+        let mut qemu = Command::new("qemu-system-x86_64");
+        if let Some(disk) = disk {
+            qemu.args(["-drive", &format!("file={},if=virtio,format=raw", disk.display())]);
+        }
+        let mut qemu = qemu
             .args(["-machine", "pc", "-accel", "tcg,thread=single", "-m", "1G", "-smp"])
             .arg(self.cpus.to_string())
             .args(["-nographic", "-no-reboot", "-nic", "none", "-vga", "none"])
@@ -120,7 +149,7 @@ impl Machine {
             .arg("-kernel")
             .arg(&self.kernel.image)
             .arg("-initrd")
-            .arg(&archive)
+            .arg(archive)
             .args(["-append", &format!("{COMMAND_LINE} {}", self.arguments)])
             .stdin(Stdio::null())
             .stdout(serial.try_clone()?)
@@ -154,7 +183,8 @@ impl Machine {
         }
         sh.copy_file("/bin/busybox", root.join("bin"))?;
         let modules = &self.modules;
-        for module in [&modules.standin, &modules.driver, &modules.stock, &modules.interface] {
+        let distribution = [&modules.standin, &modules.driver, &modules.stock, &modules.interface];
+        for module in distribution.into_iter().chain(&modules.disk) {
             sh.copy_file(module, &root)?;
         }
         if let Some(ours) = &modules.ours {
@@ -173,6 +203,11 @@ impl Machine {
 }
 
 impl Log {
+    /// Whether the last thing that a case said is that the machine goes off to come back.
+    fn went_off_hibernating(&self) -> bool {
+        self.text.lines().rfind(|line| line.contains("@@ ")).is_some_and(|line| line.contains(HIBERNATING))
+    }
+
     /// Lines that mean trouble in any run, and a run that did not come to its end.
     pub fn alarms(&self) -> Vec<String> {
         const SIGNS: &[&str] = &[

@@ -59,6 +59,13 @@ impl Bus {
         self.window = window;
     }
 
+    pub(in crate::host) fn power_cycle(&mut self, shared: &mut Shared, now: Time) {
+        self.release_all(shared, now);
+        for function in self.functions.values_mut() {
+            function.device.reset();
+        }
+    }
+
     /// Functions that the guest was asked for and did not give back in time are taken.
     pub(super) fn expire_ejects(&mut self, shared: &mut Shared, now: Time) {
         let late = |(slot, function): (&Slot, &crate::host::function::Function)| {

@@ -111,6 +111,11 @@ impl Device {
         power == Some(D3_HOT) && self.read_word(at) & POWER_STATE == 0 && !self.hooks.no_soft_reset
     }
 
+    /// Whether the function is in D3hot.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.hooks.power_control.is_some_and(|at| self.read_word(at) & POWER_STATE == D3_HOT)
+    }
+
     /// Whether MSI-X is enabled and not masked as a whole.
     pub(crate) fn msix_enabled(&self) -> bool {
         self.hooks.msix_control.is_some_and(|at| self.read_word(at) & 0xC000 == 0x8000)

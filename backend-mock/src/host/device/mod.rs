@@ -60,6 +60,7 @@ pub struct Device {
     extended_link: Option<u16>,
     hooks: effect::Hooks,
     msix: Option<MsixTable>,
+    resets: u32,
 }
 
 impl Device {
@@ -78,6 +79,7 @@ impl Device {
             extended_link: None,
             hooks: effect::Hooks::default(),
             msix: None,
+            resets: 0,
         };
         device.set(0x00, &ids.vendor.to_le_bytes());
         device.set(0x02, &ids.device.to_le_bytes());
@@ -148,6 +150,12 @@ impl Device {
         if let Some(msix) = &mut self.msix {
             msix.reset();
         }
+        self.resets = self.resets.saturating_add(1);
+    }
+
+    /// How often the function was reset: what it keeps behind its BARs is lost then, too.
+    pub const fn resets(&self) -> u32 {
+        self.resets
     }
 
     /// Two bytes of config space, not BARs; 0 outside it.

@@ -48,8 +48,17 @@ impl FunctionSpec {
         FunctionSpec::gpu_with_bars(&[BarSpec::wide(0, bar_size)])
     }
 
-    /// The same with other BARs. The MSI-X table lies at the start of the first BAR that is there.
+    /// The same, but D3hot to D0 resets it (No_Soft_Reset clear), and there is no other way to reset it.
+    pub fn gpu_with_soft_reset(bar_size: u64) -> FunctionSpec {
+        FunctionSpec::gpu_like(&[BarSpec::wide(0, bar_size)], false)
+    }
+
+    /// A GPU with other BARs. The MSI-X table lies at the start of the first BAR that is there.
     pub fn gpu_with_bars(bars: &[BarSpec]) -> FunctionSpec {
+        FunctionSpec::gpu_like(bars, true)
+    }
+
+    fn gpu_like(bars: &[BarSpec], no_soft_reset: bool) -> FunctionSpec {
         let description = FunctionDescription {
             slot: Slot::ZERO,
             vendor: 0x10DE,
@@ -67,7 +76,7 @@ impl FunctionSpec {
         for bar in bars {
             device = device.with_bar(*bar);
         }
-        device = device.with_capability(&Capability::PowerManagement { no_soft_reset: true });
+        device = device.with_capability(&Capability::PowerManagement { no_soft_reset });
         if let Some(first) = bars.first() {
             device = device.with_capability(&Capability::MsiX {
                 vectors: 6,
@@ -79,7 +88,8 @@ impl FunctionSpec {
         }
         let device = device.with_capability(&Capability::PciExpress(PcieRegisters {
             capabilities: 0x0002,
-            device_capabilities: 0x1000_8000,
+            // FLR beside what every function has
+            device_capabilities: if no_soft_reset { 0x1000_8000 } else { 0x8000 },
             device_control: 0x2810,
             link_capabilities: 0x0040_0104,
             link_status: 0x0104,

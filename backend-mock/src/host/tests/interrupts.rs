@@ -97,6 +97,18 @@ fn an_msix_vector_is_delivered_only_if_everything_is_set() {
 }
 
 #[test]
+fn a_function_in_d3hot_sends_nothing() {
+    let mut guest = Guest::new(HostOptions::default().with_cost(CostModel::FREE), FunctionSpec::gpu(1 << 30));
+    guest.enter_d0(hvpci_core::wire::Version::V1_4);
+    guest.assign_null();
+    // Power Management is the first capability, at 0x40.
+    guest.write(0x44, Width::Word, 3);
+    assert_eq!(guest.host.deliver(guest.bus, Slot::ZERO, 0), Err(NotDelivered::Asleep));
+    guest.write(0x44, Width::Word, 0);
+    assert_eq!(guest.host.deliver(guest.bus, Slot::ZERO, 0), Err(NotDelivered::BusMasterOff));
+}
+
+#[test]
 fn msi_messages_are_delivered_by_number() {
     let description = FunctionSpec::nvme().description;
     let device = Device::new(&description).with_capability(&Capability::Msi { messages_log2: 2, is_64bit: true });

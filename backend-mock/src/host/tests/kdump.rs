@@ -49,6 +49,26 @@ fn d0_entry_fails_until_released_and_exited() {
 }
 
 #[test]
+fn a_machine_that_was_off_has_nothing_left_over() {
+    let mut guest = Guest::ready();
+    guest.command(6);
+    guest.create(0x30);
+    guest.host.power_cycle(guest.bus, guest.now);
+    assert!(guest.decodes(), "not while the channel is open");
+    guest.host.crash(guest.bus);
+    guest.host.power_cycle(guest.bus, guest.now);
+    let state = guest.host.function(guest.bus, Slot::ZERO).unwrap();
+    assert_eq!(
+        (state.command, state.bars, state.interrupts.len(), state.assigned),
+        (0, [0xC, 0, 0, 0, 0xC, 0], 0, false)
+    );
+    assert_eq!(guest.host.device(guest.bus, Slot::ZERO).unwrap().resets(), 1);
+    assert!(guest.host.open_channel(guest.bus, guest.now));
+    assert_eq!(guest.negotiate(Version::V1_4), 0);
+    assert_eq!(guest.d0_entry(), 0);
+}
+
+#[test]
 fn leaving_d0_alone_is_not_enough() {
     let mut guest = crashed();
     guest.negotiate(Version::V1_4);

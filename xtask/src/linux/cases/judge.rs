@@ -34,13 +34,8 @@ pub fn judge(check: &Check, case: &Case) -> Vec<String> {
         }
     }
     for (name, moment) in &case.moments {
-        // A config-space guest announces its resources with empty descriptors before it has touched COMMAND, decode being left
-        // on by the kernel before it; the mock host notes that, and it harms nobody.
-        let empty_descriptors = |text: &&String| check.leftover && text.contains("BarWriteWhileDecoding");
-        let known = moment.violations.iter().filter(empty_descriptors).count() as u64;
         let errors = moment.total.number("errors");
-        let excused = if known > 0 { check.functions } else { 0 };
-        must(errors <= excused, format!("{name}: {errors} violations, such as {:?}", moment.violations.first()));
+        must(errors == 0, format!("{name}: {errors} violations, such as {:?}", moment.violations.first()));
         must(moment.leaks.is_empty(), format!("{name}: leaks, such as {:?}", moment.leaks.first()));
     }
     match case.moment("unloaded") {

@@ -12,11 +12,11 @@ use judge::{fewer_traps, judge};
 use plan::Check;
 pub use plan::{Boot, Driver, drivers};
 
-/// All boots of a machine; the problems found.
-pub fn run(sh: &Shell, machine: &Machine) -> Result<Vec<String>> {
+/// The boots of a machine, all or those of one name; the problems found.
+pub fn run(sh: &Shell, machine: &Machine, only: Option<&str>) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    for boot in plan::stock_kernel(machine) {
-        problems.extend(run_boot(sh, machine, &boot)?);
+    for boot in plan::stock_kernel(machine).iter().filter(|boot| only.is_none_or(|only| only == boot.name)) {
+        problems.extend(run_boot(sh, machine, boot)?);
     }
     Ok(problems)
 }

@@ -20,12 +20,21 @@ pub fn run(standin: &mut Standin, now: Time, line: &str) -> Option<()> {
         host.clear_violations();
         return Some(());
     }
+    if verb == "forgive" {
+        host.clear_violations();
+        host.clear_leaks();
+        return Some(());
+    }
     let bus = BusId(u32::try_from(number()?).ok()?);
     host.instance(bus)?;
     match verb {
         "offer" => host.offer(bus),
         "rescind" => host.rescind(bus, now),
-        "crash" => host.crash(bus),
+        "crash" => {
+            host.crash(bus);
+            standin.deaf.insert(bus.0);
+        }
+        "cycle" => host.power_cycle(bus, now),
         "leftover" => scene::leave_over(host, bus, bus.0),
         "relations" => host.send_relations(bus, now),
         "silent" => host.set_faults(bus, FaultPlan::default().and(Trigger::From(1), Fault::LoseRequest)),

@@ -1,7 +1,7 @@
 //! The functions the C side calls. Every one but `standin_new` is called with the C side's lock held.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use hvpci_core::{Slot, Time};
 use hvpci_mock::host::{BusId, ChannelState, Event, HypercallError, PacketKind, SendRefused};
 
 use crate::scene::{self, Scene};
-use crate::{Standin, command, state};
+use crate::{Standin, command, lost, state};
 
 const EAGAIN: i32 = 11;
 const ENODEV: i32 = 19;
@@ -31,6 +31,8 @@ pub extern "C" fn standin_new(scene: &Scene) -> *mut Standin {
     let standin = Standin {
         host: scene::build(scene),
         kept: BTreeMap::new(),
+        deaf: BTreeSet::new(),
+        lost: Vec::new(),
         started: None,
         last_fire: String::new(),
         fired: 0,
@@ -87,12 +89,16 @@ pub extern "C" fn standin_is_offered(standin: &Standin, bus: u32) -> bool {
 #[unsafe(no_mangle)]
 pub extern "C" fn standin_open(standin: &mut Standin, bus: u32, now: u64) -> bool {
     standin.kept.remove(&bus);
+    standin.deaf.remove(&bus);
     standin.host.open_channel(BusId(bus), at(now))
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn standin_close(standin: &mut Standin, bus: u32, now: u64) {
     standin.kept.remove(&bus);
+    // With the channel the functions lose their power.
+    let tables = lost::before(&standin.host, BusId(bus));
+    standin.lost.extend(tables.into_iter().filter_map(|(.., table)| table));
     standin.host.close_channel(BusId(bus), at(now));
 }
 
@@ -185,11 +191,29 @@ pub extern "C" fn standin_load(standin: &mut Standin, now: u64, address: u64, by
 }
 
 #[unsafe(no_mangle)]
-pub extern "C" fn standin_store(standin: &mut Standin, now: u64, address: u64, bytes: u32, value: u32, done: &mut u64) {
+pub extern "C" fn standin_store(
+    standin: &mut Standin,
+    now: u64,
+    address: u64,
+    bytes: u32,
+    value: u32,
+    done: &mut u64,
+) -> bool {
     *done = now;
-    if let Some((bus, offset)) = standin.window_at(address) {
-        *done = standin.host.window_page_store(bus, at(now), offset, bytes, value).as_nanos();
-    }
+    let Some((bus, offset)) = standin.window_at(address) else { return false };
+    // Only what lies behind the header resets a function.
+    let before = if offset & 0xFFF < 0x40 { Vec::new() } else { lost::before(&standin.host, bus) };
+    *done = standin.host.window_page_store(bus, at(now), offset, bytes, value).as_nanos();
+    standin.lost.extend(lost::by_resets(&standin.host, bus, before));
+    !standin.lost.is_empty()
+}
+
+/// The next MSI-X table whose device lost it: where it lies, and how many entries it has.
+#[unsafe(no_mangle)]
+pub extern "C" fn standin_next_wipe(standin: &mut Standin, address: &mut u64, entries: &mut u32) -> bool {
+    let Some(table) = standin.lost.pop() else { return false };
+    (*address, *entries) = table;
+    true
 }
 
 /// The retarget hypercall; the status of the hypercall interface.
@@ -219,20 +243,9 @@ pub extern "C" fn standin_aperture(standin: &mut Standin, bus: u32, base: u64, s
 /// Where a function's MSI-X table lies in guest-physical memory, and how many entries it has. 0 if there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn standin_msix_table(standin: &Standin, bus: u32, slot: u32, address: &mut u64) -> u32 {
-    let find = || {
-        let slot = Slot::from_wire(slot)?;
-        let table = standin.host.device(BusId(bus), slot)?.msix()?;
-        let bars = standin.host.function(BusId(bus), slot)?.bars;
-        let register = usize::from(table.bar());
-        let low = *bars.get(register)?;
-        let high = if low & 0b110 == 0b100 { *bars.get(register + 1)? } else { 0 };
-        let base = u64::from(high) << 32 | u64::from(low & !0xF);
-        let first = (0..4096u64).map(|at| at * 8).find(|offset| table.read(*offset).is_some())?;
-        let entries = (0..2048u16).take_while(|at| table.entry(*at).is_some()).count() as u32;
-        Some((base + first, entries))
-    };
-    let (found, entries) = find().unwrap_or((0, 0));
-    *address = found;
+    let found = Slot::from_wire(slot).and_then(|slot| lost::table(&standin.host, BusId(bus), slot));
+    let (place, entries) = found.unwrap_or((0, 0));
+    *address = place;
     entries
 }
 

@@ -4,11 +4,12 @@ extern crate alloc;
 
 mod command;
 mod ffi;
+mod lost;
 mod runtime;
 mod scene;
 mod state;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use hvpci_core::Time;
 use hvpci_mock::host::{Host, HostPacket};
@@ -21,6 +22,10 @@ pub struct Standin {
     host: Host,
     /// A packet that did not fit the reader's buffer, by bus: the reader comes back with a larger one.
     kept: BTreeMap<u32, HostPacket>,
+    /// Buses whose kernel has died: nothing that it still does reaches the host.
+    deaf: BTreeSet<u32>,
+    /// MSI-X tables to be wiped.
+    lost: alloc::vec::Vec<lost::Table>,
     /// When the host was told to offer its buses.
     started: Option<Time>,
     /// How the last interrupt that was asked for went.
@@ -32,7 +37,7 @@ pub struct Standin {
 impl Standin {
     /// The bus whose config window holds a guest-physical address, and the offset in it.
     fn window_at(&self, address: u64) -> Option<(hvpci_mock::host::BusId, u32)> {
-        self.host.buses().find_map(|bus| {
+        self.host.buses().filter(|bus| !self.deaf.contains(&bus.0)).find_map(|bus| {
             let offset = address.checked_sub(self.host.window_address(bus)?)?;
             (offset < WINDOW_BYTES).then(|| Some((bus, u32::try_from(offset).ok()?)))?
         })

@@ -16,7 +16,7 @@ pub struct Scene {
     pub functions: u32,
     /// The size of a GPU's BAR.
     pub bar_gb: u32,
-    /// 0 GPU, 1 NVMe, 2 both in turn.
+    /// 0 GPU, 1 NVMe, 2 both in turn, 3 GPU that D3hot resets.
     pub device: u32,
     /// Memory decode and BARs as a previous kernel left them.
     pub leftover: u32,
@@ -77,10 +77,14 @@ pub fn leave_over(host: &mut Host, id: hvpci_mock::host::BusId, bus: u32) {
     }
 }
 
-/// A GPU or an NVMe controller, with one config block.
+/// A GPU, an NVMe controller or a GPU that D3hot resets, with one config block.
 pub fn function(kind: u32, bar_gb: u32) -> FunctionSpec {
-    let function =
-        if kind == 1 { FunctionSpec::nvme() } else { FunctionSpec::gpu(u64::from(bar_gb.clamp(1, 1024)) << 30) };
+    let bar = u64::from(bar_gb.clamp(1, 1024)) << 30;
+    let function = match kind {
+        1 => FunctionSpec::nvme(),
+        3 => FunctionSpec::gpu_with_soft_reset(bar),
+        _ => FunctionSpec::gpu(bar),
+    };
     function.with_block(BLOCK, b"hvpci test block")
 }
 
