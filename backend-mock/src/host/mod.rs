@@ -24,6 +24,7 @@ pub mod packet;
 mod plug;
 mod ring;
 mod shared;
+mod storm;
 mod violation;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use mapper::{MapReason, MapSpan};
 pub use options::{CostModel, HostOptions, PowerReply, Quirks, ResetSupport, VersionReply};
 pub use ring::{HostPacket, PacketKind, SendRefused};
 pub use shared::{Event, Leak, LeakKind};
+pub use storm::{Foul, FoulPacket, Storm};
 pub use violation::{Severity, Violation, ViolationKind};
 
 use bus::Bus;
@@ -113,6 +115,11 @@ impl Host {
     /// What the guest still held when it closed a channel, oldest first.
     pub fn leaks(&self) -> &[Leak] {
         &self.shared.leaks
+    }
+
+    /// Forgets the leaks so far.
+    pub fn clear_leaks(&mut self) {
+        self.shared.leaks.clear();
     }
 
     /// What a function has cost so far, removed functions of the same slot included. `reads_served` and the other
