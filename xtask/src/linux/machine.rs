@@ -40,6 +40,8 @@ pub struct Machine {
     limit: Duration,
     /// Further words for the kernel's command line.
     arguments: String,
+    /// Further words for the emulator.
+    emulator: &'static [&'static str],
 }
 
 /// What came over the serial line.
@@ -58,13 +60,26 @@ const FIRST_LINE: &str = "@@ kernel";
 
 impl Machine {
     pub fn new(kernel: &Kernel, modules: &Modules, cpus: u32) -> Machine {
-        Machine { kernel: kernel.clone(), modules: modules.clone(), cpus, limit: LIMIT, arguments: String::new() }
+        Machine {
+            kernel: kernel.clone(),
+            modules: modules.clone(),
+            cpus,
+            limit: LIMIT,
+            arguments: String::new(),
+            emulator: &[],
+        }
     }
 
     /// The same machine with another time limit and more words on the kernel's command line.
     pub fn with(mut self, limit: Duration, arguments: &str) -> Machine {
         self.limit = limit;
         self.arguments = arguments.to_string();
+        self
+    }
+
+    /// The same machine with more words for the emulator.
+    pub fn emulated(mut self, words: &'static [&'static str]) -> Machine {
+        self.emulator = words;
         self
     }
 
@@ -95,6 +110,7 @@ impl Machine {
             .arg(self.cpus.to_string())
             .args(["-nographic", "-no-reboot", "-nic", "none", "-vga", "none"])
             .args(RANGES)
+            .args(self.emulator)
             .arg("-kernel")
             .arg(&self.kernel.image)
             .arg("-initrd")

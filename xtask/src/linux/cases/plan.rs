@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::endurance;
 use crate::linux::kernel::Series;
 use crate::linux::machine::Machine;
 
@@ -60,6 +61,8 @@ pub struct Boot {
     pub limit: Duration,
     /// Further words for the kernel's command line.
     pub arguments: &'static str,
+    /// Further words for the emulator.
+    pub emulator: &'static [&'static str],
 }
 
 /// Every boot of a machine with a stock kernel.
@@ -72,11 +75,12 @@ pub fn stock_kernel(machine: &Machine) -> Vec<Boot> {
             checks.extend(hostile());
         }
     }
-    let first = Boot { name: "lanes", checks, limit: Duration::from_secs(400), arguments: "" };
-    [first].into_iter().filter(|boot| !boot.checks.is_empty()).collect()
+    let first = Boot { name: "lanes", checks, limit: Duration::from_secs(400), arguments: "", emulator: &[] };
+    let boots = [first].into_iter().chain(endurance::boots(machine));
+    boots.filter(|boot| !boot.checks.is_empty()).collect()
 }
 
-fn checks(lines: impl IntoIterator<Item = (u64, String)>) -> Vec<Check> {
+pub fn checks(lines: impl IntoIterator<Item = (u64, String)>) -> Vec<Check> {
     lines.into_iter().map(|(functions, line)| Check::new(functions, line)).collect()
 }
 
