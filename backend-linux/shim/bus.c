@@ -226,6 +226,25 @@ static void hvpci_take_down(struct hv_device *device)
 	bus_free(bus);
 }
 
+static int stop_one(struct device *device, void *unused)
+{
+	struct hvpci_bus *bus;
+
+	/* Probe and remove hold it: the bus is all there, or not there. */
+	device_lock(device);
+	bus = dev_get_drvdata(device);
+	if (bus)
+		hvpci_rs_stop(bus->rust);
+	device_unlock(device);
+	return 0;
+}
+
+void hvpci_bus_stop_all(void)
+{
+	if (driver_for_each_device(&hvpci_driver.driver, NULL, NULL, stop_one))
+		pr_warn("hvpci: not every bus was told to stop\n");
+}
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
 static void hvpci_remove(struct hv_device *device)
 {

@@ -116,6 +116,8 @@ int hvpci_live_allocations(void);
 /* bus.c */
 extern struct hv_driver hvpci_driver;
 void hvpci_bus_wake_waiters(struct hvpci_bus *bus);
+/* Has all buses go down side by side, before they are removed one after the other. Sleepable. */
+void hvpci_bus_stop_all(void);
 
 /* pci.c */
 extern struct pci_ops hvpci_pci_ops;

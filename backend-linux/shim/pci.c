@@ -2,9 +2,10 @@
 /*
  * The PCI host bridge of a bus, and the functions on it.
  *
- * A bridge lives from the first function shown to the last one taken away. It starts with the windows that the engine holds
- * then. A function added later may need another: the engine reserves one, and it joins the live bridge before the function is
- * shown (add_windows).
+ * A bridge lives from the first function shown to the last one taken away. It is registered without windows, and those that
+ * the engine holds join it before a function is shown (add_windows): the first ones, and the one that a function added later
+ * needs. Windows that a bridge is registered with the PCI core makes one of where they lie side by side: it would change
+ * ranges that vmbus gave us one by one and takes back so.
  */
 #include <linux/module.h>
 #include <linux/ktime.h>
@@ -106,7 +107,6 @@ static int bridge_create(struct hvpci_bus *bus, const struct hvpci_function *fun
 {
 	struct pci_host_bridge *bridge;
 	struct hvpci_bridge *own;
-	struct hvpci_range *range;
 	int err;
 
 	bus->domain = hvpci_domain_get(function->preferred_domain);
@@ -135,10 +135,6 @@ static int bridge_create(struct hvpci_bus *bus, const struct hvpci_function *fun
 		.flags = IORESOURCE_BUS,
 	};
 	pci_add_resource(&bridge->windows, &own->numbers);
-	mutex_lock(&bus->ranges_lock);
-	list_for_each_entry(range, &bus->ranges, node)
-		pci_add_resource(&bridge->windows, range->resource);
-	mutex_unlock(&bus->ranges_lock);
 	bridge->dev.parent = &bus->device->device;
 	bridge->sysdata = &own->sysdata;
 	bridge->ops = &hvpci_pci_ops;
@@ -241,7 +237,7 @@ static int add_windows(struct hvpci_bus *bus)
 		window->res = range->resource;
 		pci_add_resource(&bus->bridge->windows, range->resource);
 		list_add_tail_rcu(&window->list, &root->resources);
-		dev_info(&root->dev, "root bus resource %pR, added\n", range->resource);
+		dev_info(&root->dev, "root bus resource %pR\n", range->resource);
 	}
 	mutex_unlock(&bus->ranges_lock);
 	return err;
@@ -297,7 +293,9 @@ int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *funct
 		return -EINVAL;
 	hvpci_block_check();
 	pci_lock_rescan_remove();
-	err = bus->bridge ? add_windows(bus) : bridge_create(bus, function);
+	err = bus->bridge ? 0 : bridge_create(bus, function);
+	if (!err)
+		err = add_windows(bus);
 	if (err)
 		goto out;
 	set_bit(devfn, bus->shown);

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use core::task::Poll;
 
 use hvpci_core::backend::Platform;
-use hvpci_core::bus::{Reply, Request, RequestError};
+use hvpci_core::bus::{Reply, Request, RequestError, SubmitError};
 use hvpci_core::interrupt::{Architecture, InterruptRequest, MsiGroup, Retarget, VpSpread};
 use hvpci_core::wire::VpSet;
 use hvpci_core::{Slot, driver};
@@ -16,8 +16,10 @@ use crate::entry::bus;
 use crate::ffi::{self, Lock, RawMsi, RawTarget, errno};
 use crate::platform::{entry_of, raw_msi};
 
-/// Polls of 100 us before an interrupt that the host does not answer for is given up: ten seconds. Interrupts may be off
-/// all the while, so the engine's own deadline of a minute is too long.
+/// How long an interrupt is waited for, in nanoseconds. Interrupts may be off all the while, and whoever else shows functions
+/// to the PCI core waits behind this driver's probe, so the engine's own deadline of a minute is too long.
+const PATIENCE: u64 = 10_000_000_000;
+/// The same in polls of 100 us at least, for a clock that stands still while interrupts are off.
 const POLLS: u32 = 100_000;
 /// How often the function is looked for in between: every 10 ms.
 const ALIVE_EVERY: u32 = 100;
@@ -118,7 +120,11 @@ unsafe extern "C" fn hvpci_rs_msi_create(
 
 /// Submits and polls, with interrupts off if the caller has them off: drains the ring itself.
 fn create(platform: &LinuxBus, slot: Slot, request: InterruptRequest) -> Result<RawMsi, i32> {
-    let ticket = driver::submit(platform, Request::CreateInterrupt(request)).map_err(|_| errno::ENODEV)?;
+    let ticket = driver::submit(platform, Request::CreateInterrupt(request)).map_err(|error| match error {
+        SubmitError::Unanswered(_) => errno::ETIMEDOUT,
+        _ => errno::ENODEV,
+    })?;
+    let end = ffi::hvpci_shim_now().saturating_add(PATIENCE);
     for round in 1..=POLLS {
         // SAFETY: the bus exists.
         unsafe { ffi::hvpci_shim_drain(platform.shim) };
@@ -132,6 +138,9 @@ fn create(platform: &LinuxBus, slot: Slot, request: InterruptRequest) -> Result<
         if gone {
             driver::withdraw(platform, ticket);
             return Err(errno::ENODEV);
+        }
+        if ffi::hvpci_shim_now() >= end {
+            break;
         }
         ffi::hvpci_shim_delay();
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::packet::Reader;
-use super::{BusId, Host};
+use super::{BusId, Delivery, Host};
 
 /// Flags of the target: the processors are a set of banks.
 const FLAG_VP_SET: u32 = 1 << 1;
@@ -36,11 +36,15 @@ impl Host {
                 bus.functions.iter_mut().filter(|(slot, _)| instance.logical_device_id(**slot) == call.device_id)
             {
                 failure = HypercallError::InvalidInterrupt;
-                let message = (u64::from(call.address), call.data);
-                let interrupt = function.interrupts.iter_mut().find(|i| (i.address, i.data) == message);
-                if let Some(interrupt) = interrupt {
-                    interrupt.vector = call.vector;
-                    interrupt.processors = call.processors;
+                for interrupt in &mut function.interrupts {
+                    match interrupt.index_of(u64::from(call.address), call.data) {
+                        Some(0) => (interrupt.vector, interrupt.processors) = (call.vector, call.processors),
+                        Some(index) => {
+                            let aim = Delivery { vector: call.vector, processors: call.processors };
+                            interrupt.aimed.insert(index, aim);
+                        }
+                        None => continue,
+                    }
                     return Ok(id);
                 }
             }

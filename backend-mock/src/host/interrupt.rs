@@ -1,5 +1,6 @@
 //! Interrupts that exist, and whether a device's message would become one.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use hvpci_core::Slot;
@@ -27,6 +28,16 @@ pub struct Interrupt {
     pub delivery: u8,
     /// The target virtual processors.
     pub processors: Vec<u16>,
+    /// Where the messages of a group go that were aimed by themselves, by their index from 1; the others follow the first.
+    pub aimed: BTreeMap<u16, Delivery>,
+}
+
+impl Interrupt {
+    /// The index of the message with this address and data.
+    pub fn index_of(&self, address: u64, data: u32) -> Option<u16> {
+        let index = u16::try_from(data.checked_sub(self.data)?).ok()?;
+        (self.address == address && index < self.count).then_some(index)
+    }
 }
 
 /// An interrupt that arrives.
@@ -88,6 +99,7 @@ impl MessagePool {
             vector: request.vector,
             delivery: request.delivery,
             processors: request.processors.clone(),
+            aimed: BTreeMap::new(),
         })
     }
 
@@ -132,6 +144,9 @@ impl Host {
             .iter()
             .find(|interrupt| (interrupt.address, interrupt.data) == (address, data) && message < interrupt.count)
             .ok_or(NotDelivered::UnknownMessage { address, data })?;
+        if let Some(delivery) = interrupt.aimed.get(&message) {
+            return Ok(delivery.clone());
+        }
         Ok(Delivery {
             vector: interrupt.vector.saturating_add(u32::from(message)),
             processors: interrupt.processors.clone(),

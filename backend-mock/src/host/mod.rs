@@ -24,6 +24,7 @@ pub mod packet;
 mod plug;
 mod ring;
 mod shared;
+mod storm;
 mod violation;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use mapper::{MapReason, MapSpan};
 pub use options::{CostModel, HostOptions, PowerReply, Quirks, ResetSupport, VersionReply};
 pub use ring::{HostPacket, PacketKind, SendRefused};
 pub use shared::{Event, Leak, LeakKind};
+pub use storm::{Foul, FoulPacket, Storm};
 pub use violation::{Severity, Violation, ViolationKind};
 
 use bus::Bus;

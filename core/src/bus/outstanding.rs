@@ -179,6 +179,15 @@ impl Outstanding {
         self.entries.iter().any(|e| e.waiter == Waiter::Engine && e.work().is_some_and(waits))
     }
 
+    /// Whether an interrupt of the function was asked for and given up, and may still come into being.
+    pub fn unanswered_creation(&self, slot: Slot) -> bool {
+        self.entries.iter().any(|e| match &e.body {
+            Body::Ask(work) => e.waiter == Waiter::Nobody && work.creates_for() == Some(slot),
+            Body::Late { creates, .. } => *creates == Some(slot),
+            Body::Answer(_) => false,
+        })
+    }
+
     /// How many interrupts may still come into being, each needing a record.
     pub fn creations(&self) -> usize {
         let fresh = |work: &Work| matches!(work, Work::User(Request::CreateInterrupt(_)));

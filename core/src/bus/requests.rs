@@ -162,6 +162,10 @@ pub enum SubmitError {
         /// The bus's version.
         spoken: Version,
     },
+    /// The host has not answered an earlier request for an interrupt of the function, which was given up: the next would only
+    /// wait as long. Its answer, however late, opens the way again.
+    #[error("the host has not answered an earlier request for an interrupt of function {0}")]
+    Unanswered(Slot),
     /// The function's last power request has not ended.
     #[error("the last power request of function {0} has not ended")]
     PowerPending(Slot),

@@ -50,6 +50,10 @@ impl Bus {
         match request {
             Request::CreateInterrupt(interrupt) => {
                 interrupt.to_create(self.options.architecture, spoken)?;
+                // A driver asks for dozens, one after the other, and whoever else shows functions may wait for it.
+                if self.table.unanswered_creation(slot) {
+                    return Err(SubmitError::Unanswered(slot));
+                }
                 if !self.has_interrupt_room() {
                     return Err(SubmitError::NoInterruptRoom);
                 }

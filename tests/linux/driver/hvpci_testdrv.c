@@ -23,7 +23,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
-#define MOST_VECTORS 16
+#define MOST_VECTORS 32
 
 /* What can be wrong with a function. */
 #define WRONG_COMMAND BIT(0)		/* memory decode or bus mastering is off */
@@ -37,7 +37,7 @@
 
 static uint vectors = 4;
 module_param(vectors, uint, 0444);
-MODULE_PARM_DESC(vectors, "MSI-X vectors to ask for");
+MODULE_PARM_DESC(vectors, "vectors to ask for");
 static int block = -1;
 module_param(block, int, 0444);
 MODULE_PARM_DESC(block, "config block to read in probe, as mlx5 does; -1: none");

@@ -205,7 +205,8 @@ int vmbus_recvpacket_raw(struct vmbus_channel *channel, void *buffer, u32 length
 	int error;
 
 	spin_lock_irqsave(&standin_lock, flags);
-	error = standin_receive(standin_host, bus->number, standin_now(), buffer, length, actual, request);
+	error = standin_receive(standin_host, bus->number, standin_now(), buffer, length,
+				channel->max_pkt_size ?: VMBUS_DEFAULT_MAX_PKT_SIZE, actual, request);
 	spin_unlock_irqrestore(&standin_lock, flags);
 	/* reading lets the host read on, and may make it lose patience over an eject */
 	standin_poll();

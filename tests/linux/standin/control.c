@@ -3,7 +3,7 @@
  * /sys/kernel/debug/hvpci-standin: `control` takes one command per write, `state` shows what the host knows.
  *
  *	go				the host offers its buses (returns when all probes have returned)
- *	fire BUS SLOT MESSAGE		a device sends one of its MSI-X messages
+ *	fire BUS SLOT MESSAGE		a device sends one of its MSI-X or MSI messages
  *	crash BUS, boot BUS		the kernel dies with the bus open; the next one is offered it
  *	pm PHASE COMMAND[;COMMAND]	at freeze, thaw, poweroff or restore; without commands: nothing any more
  *	everything else			rust/src/command.rs
@@ -21,7 +21,7 @@
 static struct dentry *directory;
 
 /*
- * A device sends a message. The table is read from the memory behind the BAR, as the guest wrote it; the host then says whether
+ * A device sends a message. An MSI-X table is read from the memory behind the BAR, as the guest wrote it; the host then says whether
  * that message is one it made and whom it reaches; and it arrives as it does on a machine: as a fixed interrupt with that vector at
  * that processor's local APIC. The guest's own vector table decides whose handler runs.
  */
@@ -30,17 +30,19 @@ static int fire(u32 number, u32 slot, u32 message)
 	u32 entries, vector = 0, processor = 0, at;
 	unsigned long flags;
 	u64 address = 0;
-	u32 __iomem *table;
+	u32 __iomem *table = NULL;
 	int error = 0;
 
 	spin_lock_irqsave(&standin_lock, flags);
 	entries = standin_msix_table(standin_host, number, slot, &address);
 	spin_unlock_irqrestore(&standin_lock, flags);
-	if (!entries || !address)
+	if (entries && !address)
 		return -ENXIO;
-	table = ioremap(address, entries * 16);
-	if (!table)
-		return -ENOMEM;
+	if (entries) {
+		table = ioremap(address, entries * 16);
+		if (!table)
+			return -ENOMEM;
+	}
 	spin_lock_irqsave(&standin_lock, flags);
 	for (at = 0; at < entries * 4 && !error; at++)
 		if (!standin_memory_write(standin_host, standin_now(), address + at * 4, readl(table + at)))
@@ -48,7 +50,8 @@ static int fire(u32 number, u32 slot, u32 message)
 	if (!error)
 		error = standin_deliver(standin_host, number, slot, message, &vector, &processor);
 	spin_unlock_irqrestore(&standin_lock, flags);
-	iounmap(table);
+	if (table)
+		iounmap(table);
 	if (error)
 		return error;
 	if (vector < 0x20 || vector > 0xff || processor >= nr_cpu_ids || !cpu_online(processor))

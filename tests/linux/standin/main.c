@@ -12,7 +12,8 @@
 #include "standin.h"
 
 static uint buses = 1, functions = 1, bar_gb = 128, map_ms, parallel = 1, trap_us, message_us, highest_minor;
-static bool leftover;
+static int node = -1;
+static bool leftover, twins;
 static char *device = "gpu";
 module_param(buses, uint, 0444);
 MODULE_PARM_DESC(buses, "how many vPCI buses the host offers");
@@ -21,9 +22,13 @@ MODULE_PARM_DESC(functions, "functions on each bus");
 module_param(bar_gb, uint, 0444);
 MODULE_PARM_DESC(bar_gb, "size of a GPU's BAR in GiB");
 module_param(device, charp, 0444);
-MODULE_PARM_DESC(device, "gpu, nvme, mix, or soft: a GPU that D3hot resets");
+MODULE_PARM_DESC(device, "gpu, nvme, mix, soft (a GPU that D3hot resets), or msi (a GPU without MSI-X)");
 module_param(leftover, bool, 0444);
 MODULE_PARM_DESC(leftover, "memory decode and BARs as a previous kernel left them");
+module_param(twins, bool, 0444);
+MODULE_PARM_DESC(twins, "all buses ask for the same PCI domain");
+module_param(node, int, 0444);
+MODULE_PARM_DESC(node, "virtual NUMA node of all functions; -1: none");
 module_param(map_ms, uint, 0444);
 MODULE_PARM_DESC(map_ms, "milliseconds to map 128 GiB");
 module_param(parallel, uint, 0444);
@@ -214,9 +219,9 @@ static int __init standin_init(void)
 	struct standin_scene scene = {
 		.buses = min(buses, (uint)MOST_BUSES), .functions = functions, .bar_gb = bar_gb,
 		.device = !strcmp(device, "nvme") ? 1 : !strcmp(device, "mix") ? 2 :
-			  !strcmp(device, "soft") ? 3 : 0,
+			  !strcmp(device, "soft") ? 3 : !strcmp(device, "msi") ? 4 : 0,
 		.leftover = leftover, .map_ms = map_ms, .parallel = parallel, .trap_us = trap_us,
-		.message_us = message_us, .highest_minor = highest_minor,
+		.message_us = message_us, .highest_minor = highest_minor, .twins = twins, .node = node + 1,
 	};
 	int error;
 

@@ -18,7 +18,7 @@ struct standin;
 
 /* The same as Scene in rust/src/scene.rs. */
 struct standin_scene {
-	u32 buses, functions, bar_gb, device, leftover, map_ms, parallel, trap_us, message_us, highest_minor;
+	u32 buses, functions, bar_gb, device, leftover, map_ms, parallel, trap_us, message_us, highest_minor, twins, node;
 };
 
 /* Rust (rust/src/ffi.rs) */
@@ -33,7 +33,8 @@ bool standin_open(struct standin *host, u32 bus, u64 now);
 void standin_close(struct standin *host, u32 bus, u64 now);
 int standin_send(struct standin *host, u32 bus, u64 now, bool wants_completion, u64 id, const void *payload,
 		 size_t length);
-int standin_receive(struct standin *host, u32 bus, u64 now, void *buffer, size_t length, u32 *actual, u64 *id);
+int standin_receive(struct standin *host, u32 bus, u64 now, void *buffer, size_t length, size_t limit,
+		    u32 *actual, u64 *id);
 bool standin_next_due(const struct standin *host, u32 bus, u64 *due);
 u32 standin_load(struct standin *host, u64 now, u64 address, u32 bytes, u64 *done);
 /* Whether a function was reset by it. */

@@ -47,6 +47,8 @@ pub struct Machine {
     arguments: String,
     /// The guest's clock counts instructions.
     counted: bool,
+    /// Further words for the emulator.
+    emulator: &'static [&'static str],
 }
 
 /// What came over the serial line.
@@ -78,6 +80,7 @@ impl Machine {
             limit: LIMIT,
             arguments: String::new(),
             counted: false,
+            emulator: &[],
         }
     }
 
@@ -92,6 +95,12 @@ impl Machine {
     pub fn with(mut self, limit: Duration, arguments: &str) -> Machine {
         self.limit = limit;
         self.arguments = arguments.to_string();
+        self
+    }
+
+    /// The same machine with more words for the emulator.
+    pub fn emulated(mut self, words: &'static [&'static str]) -> Machine {
+        self.emulator = words;
         self
     }
 
@@ -146,6 +155,7 @@ impl Machine {
             .args(["-nographic", "-no-reboot", "-nic", "none", "-vga", "none"])
             .args(RANGES)
             .args(if self.counted { COUNTED } else { PLAIN })
+            .args(self.emulator)
             .arg("-kernel")
             .arg(&self.kernel.image)
             .arg("-initrd")

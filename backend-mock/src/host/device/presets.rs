@@ -53,6 +53,16 @@ impl FunctionSpec {
         FunctionSpec::gpu_like(&[BarSpec::wide(0, bar_size)], false)
     }
 
+    /// A GPU as [`FunctionSpec::gpu`], with 32 messages of plain MSI instead of MSI-X.
+    pub fn gpu_with_msi(bar_size: u64) -> FunctionSpec {
+        let description = FunctionSpec::gpu_with_bars(&[]).description;
+        let device = Device::new(&description)
+            .with_bar(BarSpec::wide(0, bar_size))
+            .with_capability(&Capability::PowerManagement { no_soft_reset: true })
+            .with_capability(&Capability::Msi { messages_log2: 5, is_64bit: true });
+        FunctionSpec::new(description, device)
+    }
+
     /// A GPU with other BARs. The MSI-X table lies at the start of the first BAR that is there.
     pub fn gpu_with_bars(bars: &[BarSpec]) -> FunctionSpec {
         FunctionSpec::gpu_like(bars, true)

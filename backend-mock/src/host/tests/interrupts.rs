@@ -160,3 +160,33 @@ fn retarget_changes_vector_and_processors() {
     guest.host.close_channel(guest.bus, guest.now);
     assert_eq!(guest.host.retarget(&by_mask, 0), Err(HypercallError::InvalidDevice));
 }
+
+#[test]
+fn each_message_of_a_group_is_aimed_by_itself() {
+    let options = HostOptions::default().with_cost(CostModel::FREE);
+    let mut guest = Guest::new(options, FunctionSpec::gpu_with_msi(1 << 20));
+    guest.enter_d0(hvpci_core::wire::Version::V1_4);
+    guest.assign_null();
+    let entry = guest.call(&create2(0, 0x20, 4));
+    let (address, data) = (dword(&entry, 16), dword(&entry, 12));
+    let device_id = instance().logical_device_id(Slot::ZERO);
+    let aim = |guest: &mut Guest, index: u32, vector: u32, processor: u32| {
+        let head = Writer::new().u64(u64::MAX).u64(device_id).u32(1).u32(0).u32(address).u32(data + index).u64(0);
+        guest.host.retarget(&head.u32(vector).u32(0).u64(1 << processor).finish(), 0)
+    };
+    for index in 0..4 {
+        assert_eq!(aim(&mut guest, index, 0x40 + 3 * index, index), Ok(guest.bus));
+    }
+    assert_eq!(aim(&mut guest, 4, 0x50, 0), Err(HypercallError::InvalidInterrupt));
+    guest.command(6);
+    // The first capability is power management, 8 bytes; MSI follows: address, data, enable with four messages.
+    guest.write(0x4C, Width::Dword, address);
+    guest.write(0x50, Width::Dword, 0);
+    guest.write(0x54, Width::Word, data);
+    guest.write(0x4A, Width::Word, 0x21);
+    for index in 0..4u16 {
+        let delivery = Delivery { vector: 0x40 + 3 * u32::from(index), processors: vec![index] };
+        assert_eq!(guest.host.deliver(guest.bus, Slot::ZERO, index), Ok(delivery));
+    }
+    assert_eq!(guest.host.deliver(guest.bus, Slot::ZERO, 4), Err(NotDelivered::NoSuchVector));
+}

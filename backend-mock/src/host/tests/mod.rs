@@ -13,4 +13,5 @@ mod messages;
 mod packets;
 mod random;
 mod recording;
+mod storm;
 mod violations;

@@ -1,5 +1,6 @@
 //! What is run on each machine, and what must come out.
 
+mod endurance;
 mod judge;
 mod plan;
 
@@ -24,7 +25,7 @@ pub fn run(sh: &Shell, machine: &Machine, only: Option<&str>) -> Result<Vec<Stri
 /// Boots once with the cases of `boot`.
 fn run_boot(sh: &Shell, machine: &Machine, boot: &Boot) -> Result<Vec<String>> {
     let lines: Vec<&str> = boot.checks.iter().map(|check| check.line.as_str()).collect();
-    let log = machine.clone().with(boot.limit, boot.arguments).boot(sh, &lines.join("\n"))?;
+    let log = machine.clone().with(boot.limit, boot.arguments).emulated(boot.emulator).boot(sh, &lines.join("\n"))?;
     let place = format!("{}, {} CPUs, {}", machine.kernel.release, machine.cpus, boot.name);
     let mut problems: Vec<String> = log.alarms();
     let cases = results::parse(&log.text);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::endurance;
 use crate::linux::kernel::Series;
 use crate::linux::machine::Machine;
 
@@ -60,6 +61,8 @@ pub struct Boot {
     pub limit: Duration,
     /// Further words for the kernel's command line.
     pub arguments: &'static str,
+    /// Further words for the emulator.
+    pub emulator: &'static [&'static str],
 }
 
 /// Every boot of a machine with a stock kernel.
@@ -79,12 +82,13 @@ pub fn stock_kernel(machine: &Machine) -> Vec<Boot> {
         power.retain(|check| !check.line.starts_with("hibernate_here"));
     }
     let limit = Duration::from_secs(900);
-    let power = Boot { name: "power", checks: power, limit, arguments: "no_console_suspend" };
-    let first = Boot { name: "lanes", checks, limit: Duration::from_secs(400), arguments: "" };
-    [first, power].into_iter().filter(|boot| !boot.checks.is_empty()).collect()
+    let power = Boot { name: "power", checks: power, limit, arguments: "no_console_suspend", emulator: &[] };
+    let first = Boot { name: "lanes", checks, limit: Duration::from_secs(400), arguments: "", emulator: &[] };
+    let boots = [first, power].into_iter().chain(endurance::boots(machine));
+    boots.filter(|boot| !boot.checks.is_empty()).collect()
 }
 
-fn checks(lines: impl IntoIterator<Item = (u64, String)>) -> Vec<Check> {
+pub fn checks(lines: impl IntoIterator<Item = (u64, String)>) -> Vec<Check> {
     lines.into_iter().map(|(functions, line)| Check::new(functions, line)).collect()
 }
 

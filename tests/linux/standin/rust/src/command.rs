@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use hvpci_core::{Slot, Time};
 use hvpci_mock::host::packet::MessageType;
-use hvpci_mock::host::{BusId, Fault, FaultPlan, Trigger};
+use hvpci_mock::host::{BusId, Fault, FaultPlan, Storm, Trigger};
 
 use crate::{Standin, scene};
 
@@ -38,6 +38,11 @@ pub fn run(standin: &mut Standin, now: Time, line: &str) -> Option<()> {
         "leftover" => scene::leave_over(host, bus, bus.0),
         "relations" => host.send_relations(bus, now),
         "silent" => host.set_faults(bus, FaultPlan::default().and(Trigger::From(1), Fault::LoseRequest)),
+        "storm" => {
+            let (packets, seed) = (number()?, number()?);
+            standin.storms.entry(bus.0).or_insert_with(|| Storm::new(seed)).send(now, packets);
+        }
+        "calm" => _ = standin.storms.remove(&bus.0),
         "nofault" => host.set_faults(bus, FaultPlan::default()),
         "fault" => {
             let plan = fault(words.next()?, words.next()?, words.next())?;

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::slice;
 
 use hvpci_core::{Slot, Time};
-use hvpci_mock::host::{BusId, ChannelState, Event, HypercallError, PacketKind, SendRefused};
+use hvpci_mock::host::{BusId, ChannelState, Event, HypercallError, PacketKind, SendRefused, Storm};
 
 use crate::scene::{self, Scene};
 use crate::{Standin, command, lost, state};
@@ -33,6 +33,7 @@ pub extern "C" fn standin_new(scene: &Scene) -> *mut Standin {
         kept: BTreeMap::new(),
         deaf: BTreeSet::new(),
         lost: Vec::new(),
+        storms: BTreeMap::new(),
         started: None,
         last_fire: String::new(),
         fired: 0,
@@ -117,14 +118,19 @@ pub unsafe extern "C" fn standin_send(
     // SAFETY: as the caller promised.
     let payload = unsafe { slice::from_raw_parts(payload, length) };
     match standin.host.guest_packet(BusId(bus), at(now), PacketKind::InBand, wants_completion, id, payload) {
-        Ok(()) => 0,
+        Ok(()) => {
+            if wants_completion && let Some(storm) = standin.storms.get_mut(&bus) {
+                storm.asked(id);
+            }
+            0
+        }
         Err(SendRefused::RingFull) => -EAGAIN,
         Err(SendRefused::Closed) => -ENODEV,
     }
 }
 
 /// Copies the next packet with its descriptor, padded to 8 bytes. `actual` is its length, 0 if there is none; a packet that
-/// does not fit stays and the answer is -ENOBUFS.
+/// does not fit stays and the answer is -ENOBUFS. Nothing is longer than `limit`: VMBus cuts what is.
 ///
 /// # Safety
 /// `buffer` points to `length` writable bytes.
@@ -135,19 +141,30 @@ pub unsafe extern "C" fn standin_receive(
     now: u64,
     buffer: *mut u8,
     length: usize,
+    limit: usize,
     actual: &mut u32,
     id: &mut u64,
 ) -> i32 {
     (*actual, *id) = (0, 0);
+    if let Some(packet) = standin.foul(bus, at(now)) {
+        let bytes = packet.bytes.len().min(length).min(limit);
+        // SAFETY: as the caller promised; no longer than `length`.
+        unsafe { slice::from_raw_parts_mut(buffer, bytes) }.copy_from_slice(&packet.bytes[..bytes]);
+        (*actual, *id) = (bytes as u32, packet.transaction_id);
+        return 0;
+    }
     let packet = standin.kept.remove(&bus).or_else(|| standin.host.next_packet(BusId(bus), at(now)));
     let Some(packet) = packet else { return 0 };
     let padded = packet.payload.len().next_multiple_of(8);
-    let bytes = DESCRIPTOR + padded;
+    let bytes = (DESCRIPTOR + padded).min(limit);
     *actual = bytes as u32;
     *id = packet.transaction_id;
     if bytes > length {
         standin.kept.insert(bus, packet);
         return -ENOBUFS;
+    }
+    if let Some(storm) = standin.storms.get_mut(&bus) {
+        storm.heard(&packet);
     }
     // SAFETY: as the caller promised.
     let out = unsafe { slice::from_raw_parts_mut(buffer, bytes) };
@@ -171,7 +188,9 @@ pub extern "C" fn standin_next_due(standin: &Standin, bus: u32, due: &mut u64) -
         *due = 0;
         return true;
     }
-    match standin.host.next_due(BusId(bus)) {
+    let open = standin.host.channel(BusId(bus)) == ChannelState::Open;
+    let storm = standin.storms.get(&bus).filter(|_| open).and_then(Storm::next_due);
+    match standin.host.next_due(BusId(bus)).into_iter().chain(storm).min() {
         Some(time) => {
             *due = time.as_nanos();
             true

@@ -12,7 +12,7 @@ mod state;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use hvpci_core::Time;
-use hvpci_mock::host::{Host, HostPacket};
+use hvpci_mock::host::{ChannelState, FoulPacket, Host, HostPacket, Storm};
 
 /// Bytes of a bus's config window.
 const WINDOW_BYTES: u64 = 0x2000;
@@ -26,6 +26,8 @@ pub struct Standin {
     deaf: BTreeSet<u32>,
     /// MSI-X tables to be wiped.
     lost: alloc::vec::Vec<lost::Table>,
+    /// Who else writes into a bus's ring.
+    storms: BTreeMap<u32, Storm>,
     /// When the host was told to offer its buses.
     started: Option<Time>,
     /// How the last interrupt that was asked for went.
@@ -35,6 +37,17 @@ pub struct Standin {
 }
 
 impl Standin {
+    /// The storm over a bus whose channel is open.
+    fn storm(&mut self, bus: u32) -> Option<&mut Storm> {
+        let open = self.host.channel(hvpci_mock::host::BusId(bus)) == ChannelState::Open;
+        self.storms.get_mut(&bus).filter(|_| open)
+    }
+
+    /// The next packet of the storm over a bus.
+    fn foul(&mut self, bus: u32, now: Time) -> Option<FoulPacket> {
+        self.storm(bus)?.next(now)
+    }
+
     /// The bus whose config window holds a guest-physical address, and the offset in it.
     fn window_at(&self, address: u64) -> Option<(hvpci_mock::host::BusId, u32)> {
         self.host.buses().filter(|bus| !self.deaf.contains(&bus.0)).find_map(|bus| {

@@ -16,7 +16,7 @@ pub struct Scene {
     pub functions: u32,
     /// The size of a GPU's BAR.
     pub bar_gb: u32,
-    /// 0 GPU, 1 NVMe, 2 both in turn, 3 GPU that D3hot resets.
+    /// 0 GPU, 1 NVMe, 2 both in turn, 3 a GPU that D3hot resets, 4 a GPU with MSI instead of MSI-X.
     pub device: u32,
     /// Memory decode and BARs as a previous kernel left them.
     pub leftover: u32,
@@ -30,6 +30,10 @@ pub struct Scene {
     pub message_us: u32,
     /// The highest minor version the host accepts; 0 for all it knows.
     pub highest_minor: u32,
+    /// All buses ask for the same PCI domain.
+    pub twins: u32,
+    /// The virtual NUMA node of all functions, plus 1; 0 when they have none.
+    pub node: u32,
 }
 
 /// Where leftover BARs are made to lie, 32 TiB up: no kernel of the tests puts anything there.
@@ -54,11 +58,12 @@ pub fn build(scene: &Scene) -> Host {
     }
     let mut host = Host::new(options);
     for bus in 0..scene.buses {
-        let instance = instance(bus);
+        let instance = instance(bus, scene.twins != 0);
         let functions = (0..scene.functions.clamp(1, 256)).filter_map(|at| {
             let slot = Slot::new((at % 32) as u8, (at / 32) as u8)?;
             let kind = if scene.device == 2 { (bus + at) % 2 } else { scene.device };
-            Some(function(kind, scene.bar_gb).at(slot).with_serial(instance.first_dword() + at))
+            let function = function(kind, scene.bar_gb).at(slot).with_serial(instance.first_dword() + at);
+            Some(if scene.node == 0 { function } else { function.on_node((scene.node - 1) as u16) })
         });
         let spec = BusSpec { instance, functions: functions.collect() };
         let id = host.add_bus(spec);
@@ -83,23 +88,24 @@ pub fn function(kind: u32, bar_gb: u32) -> FunctionSpec {
     let function = match kind {
         1 => FunctionSpec::nvme(),
         3 => FunctionSpec::gpu_with_soft_reset(bar),
+        4 => FunctionSpec::gpu_with_msi(bar),
         _ => FunctionSpec::gpu(bar),
     };
     function.with_block(BLOCK, b"hvpci test block")
 }
 
-/// GUIDs that differ in the first dword, the domain number and the device id.
-fn instance(bus: u32) -> InstanceId {
+/// GUIDs that differ in the first dword, the device id and, except for twins, the domain number.
+fn instance(bus: u32, twins: bool) -> InstanceId {
     let [b0, b1, ..] = (bus + 1).to_le_bytes();
     InstanceId::from_bytes([
         b0,
         b1,
         0x76,
         0x70,
-        b0,
+        if twins { 1 } else { b0 },
         0x10 + b1,
         0x81,
-        0x87,
+        if twins { b0 } else { 0x87 },
         0x85,
         0x49,
         0x40,

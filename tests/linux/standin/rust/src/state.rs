@@ -38,6 +38,9 @@ fn write(standin: &Standin, now: Time, out: &mut String) -> fmt::Result {
             ledger(out, &host.ledger(bus, slot))?;
         }
     }
+    for (bus, storm) in &standin.storms {
+        writeln!(out, "storm bus={bus} sent={} left={} row={}", storm.sent(), storm.left(), storm.most_in_a_row())?;
+    }
     let started = standin.started.unwrap_or(now);
     write!(
         out,

@@ -1,0 +1,54 @@
+# Cases: plain MSI with several messages.
+
+irqs_made() { sed -n 's/^function bus=0 slot=0 .* irqs=\([0-9]*\).*/\1/p' $host/state; }
+# The Nth (from 0) of a list of the driver's: driver_item KEY N
+driver_item() { sed -n "s/.* $1=\([-0-9,]*\).*/\1/p" $drv | cut -d, -f$(($2 + 1)); }
+
+# multi_msi KIND VECTORS: one CREATE for all messages; irq numbers side by side; each message ends in its own handler; each
+# follows its own affinity; freeing them is one DELETE (of a second one, or of none, the host's books would tell).
+multi_msi() {
+	load_host buses=1 device=msi
+	load_driver $1
+	load_testdrv msi=1 vectors=$2
+	do_host go
+	await 30 bound_count 1 || bad "not bound"
+	got=$(sed -n 's/.* irqs=\([0-9]*\).*/\1/p' $drv)
+	[ "$got" = $2 ] || bad "$got vectors of $2"
+	[ "$(irqs_made)" = 1 ] || bad "$(irqs_made) interrupts at the host for $2 messages"
+	first=$(driver_item irq 0) m=0
+	while [ $m -lt $2 ]; do
+		[ "$(driver_item irq $m)" = $((first + m)) ] || bad "irq of message $m is $(driver_item irq $m), the first is $first"
+		do_host fire 0 0 $m
+		m=$((m + 1))
+	done
+	usleep 100000
+	books fired
+	cpus=$(grep -c ^processor /proc/cpuinfo) c=0 moved=0
+	while [ $c -lt $cpus ]; do
+		m=0
+		while [ $m -lt $2 ]; do
+			# neighbours go to different processors
+			at=$(((m + c) % cpus))
+			echo $at > /proc/irq/$((first + m))/smp_affinity_list || bad "affinity of message $m to $at refused"
+			# the first message carries the change out, the second must arrive there
+			do_host fire 0 0 $m
+			usleep 20000
+			do_host fire 0 0 $m
+			usleep 20000
+			[ "$(driver_item cpus $m)" = $at ] || bad "message $m at CPU $(driver_item cpus $m), affinity is $at"
+			m=$((m + 1)) moved=$((moved + 1))
+		done
+		c=$((c + 1))
+	done
+	m=0
+	while [ $m -lt $2 ]; do
+		[ "$(driver_item counts $m)" = $((1 + 2 * cpus)) ] || bad "message $m: $(driver_item counts $m) interrupts of $((1 + 2 * cpus))"
+		m=$((m + 1))
+	done
+	rmmod hvpci_testdrv || bad "rmmod hvpci_testdrv"
+	[ "$(irqs_made)" = 0 ] || bad "$(irqs_made) interrupts at the host after they were freed"
+	say "result multi_msi vectors=$2 moved=$moved"
+	load_testdrv msi=1 vectors=$2
+	await 10 bound_count 1 || bad "not bound again"
+	unload
+}
