@@ -11,7 +11,7 @@ do_host() { echo "$*" > $host/control || bad "control refused: $*"; }
 
 # Waits (seconds) until a command succeeds.
 await() {
-	limit=$(($1 * 20)); shift
+	limit=$(($1 * 20 * ${slow:-1})); shift
 	while [ $limit -gt 0 ]; do
 		"$@" && return 0
 		usleep 50000

@@ -4,6 +4,7 @@
  *
  *	go				the host offers its buses (returns when all probes have returned)
  *	fire BUS SLOT MESSAGE		a device sends one of its MSI-X messages
+ *	plant KIND			a mistake on purpose (seeded.c, rust/src/seeded.rs)
  *	everything else			rust/src/command.rs
  */
 #define pr_fmt(fmt) "standin: " fmt
@@ -75,6 +76,8 @@ static ssize_t control_write(struct file *file, const char __user *from, size_t 
 		error = 0;
 	} else if (sscanf(text, "fire %u %u %u", &bus, &slot, &message) == 3) {
 		error = fire(bus, slot, message);
+	} else if (!strncmp(text, "plant ", 6)) {
+		error = standin_plant(text + 6);
 	} else {
 		spin_lock_irqsave(&standin_lock, flags);
 		error = standin_command(standin_host, standin_now(), text, strlen(text));

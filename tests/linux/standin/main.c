@@ -39,6 +39,9 @@ MODULE_PARM_DESC(highest_minor, "highest protocol version 1.x the host accepts; 
 
 struct standin *standin_host;
 DEFINE_SPINLOCK(standin_lock);
+#ifdef CONFIG_LOCKDEP
+static struct lock_class_key standin_lock_key;
+#endif
 /* buses by number; written by the offer and rescind workers only, read under standin_lock */
 static struct standin_bus *offered[MOST_BUSES];
 static bool going;
@@ -60,10 +63,15 @@ u64 standin_now(void)
 
 void *standin_alloc(size_t size, size_t align)
 {
+	gfp_t flags = in_atomic() || irqs_disabled() ? GFP_ATOMIC : GFP_KERNEL;
+
 	/* kmalloc aligns naturally for powers of two only */
 	if (align > ARCH_KMALLOC_MINALIGN)
 		size = roundup_pow_of_two(max(size, align));
-	return kmalloc(size, in_atomic() || irqs_disabled() ? GFP_ATOMIC : GFP_KERNEL);
+	/* the host's memory is not the guest's: FAILSLAB, which is meant for the guest, leaves this alone */
+	if (size <= PAGE_SIZE)
+		flags |= __GFP_NOFAIL;
+	return kmalloc(size, flags);
 }
 
 void standin_free(void *memory)
@@ -132,10 +140,12 @@ void standin_poll(void)
 	if (!READ_ONCE(going))
 		return;
 	for (;;) {
-		struct offer *offer;
+		struct offer *offer = NULL;
 
 		spin_lock_irqsave(&standin_lock, flags);
 		kind = standin_event(standin_host, &number);
+		if (kind == 1)
+			offer = standin_alloc(sizeof(*offer), __alignof__(*offer));
 		if (kind == 2 && number < MOST_BUSES && offered[number]) {
 			WRITE_ONCE(offered[number]->channel.rescind, true);
 			queue_work(rescinds, &offered[number]->rescind);
@@ -143,11 +153,10 @@ void standin_poll(void)
 		spin_unlock_irqrestore(&standin_lock, flags);
 		if (!kind)
 			break;
-		if (kind != 1 || number >= MOST_BUSES)
+		if (!offer || number >= MOST_BUSES) {
+			kfree(offer);
 			continue;
-		offer = kzalloc(sizeof(*offer), GFP_ATOMIC);
-		if (!offer)
-			continue;
+		}
 		offer->bus = number;
 		INIT_WORK(&offer->work, offer_work);
 		queue_work(offers, &offer->work);
@@ -185,6 +194,14 @@ static int __init standin_init(void)
 	};
 	int error;
 
+#ifdef CONFIG_LOCKDEP
+	/*
+	 * What the host does is not done by the guest: its lock may be taken where the guest holds raw spinlocks, and it
+	 * allocates under it (PROVE_RAW_LOCK_NESTING).
+	 */
+	lockdep_init_map_type(&standin_lock.dep_map, "standin_lock", &standin_lock_key, 0, LD_WAIT_CONFIG, LD_WAIT_SPIN,
+			      LD_LOCK_WAIT_OVERRIDE);
+#endif
 	standin_host = standin_new(&scene);
 	offers = alloc_ordered_workqueue("standin_offers", 0);
 	rescinds = alloc_ordered_workqueue("standin_rescinds", 0);

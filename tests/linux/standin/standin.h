@@ -45,6 +45,8 @@ int standin_command(struct standin *host, u64 now, const char *text, size_t leng
 void *standin_state(struct standin *host, u64 now, size_t *length);
 void standin_text_delete(void *text, size_t length);
 
+int standin_plant_rust(const char *kind, size_t length);
+
 /* called by Rust */
 void *standin_alloc(size_t size, size_t align);
 void standin_free(void *memory);
@@ -96,6 +98,9 @@ unsigned int standin_mmio_held(void);
 /* hypercall.c */
 int standin_hypercall_init(void);
 void standin_hypercall_exit(void);
+
+/* seeded.c */
+int standin_plant(const char *kind);
 
 /* control.c */
 int standin_control_init(void);

@@ -68,6 +68,12 @@ impl Machine {
         self
     }
 
+    /// The same machine with another number of processors.
+    pub fn with_cpus(mut self, cpus: u32) -> Machine {
+        self.cpus = cpus;
+        self
+    }
+
     /// Boots, runs the cases, and comes back when the machine is off.
     ///
     /// A machine that died before the first line of its `init` has loaded nothing of ours: that is the emulator's or
@@ -171,6 +177,12 @@ impl Log {
             "irq_handler for vector",
             "soft lockup",
             "Unknown rela",
+            "UBSAN:",
+            "ODEBUG:",
+            "unreferenced object",
+            "possible recursive locking",
+            "inconsistent lock state",
+            "suspicious RCU usage",
         ];
         let mut found: Vec<String> = self
             .text

@@ -1,11 +1,14 @@
 //! What is run on each machine, and what must come out.
 
+mod debug;
 mod judge;
 mod plan;
+mod seeded;
 
 use anyhow::Result;
 use xshell::Shell;
 
+use super::kernel::Series;
 use super::machine::Machine;
 use super::results::{self, Case};
 use judge::{fewer_traps, judge};
@@ -14,6 +17,9 @@ pub use plan::{Boot, Driver, drivers};
 
 /// All boots of a machine; the problems found.
 pub fn run(sh: &Shell, machine: &Machine) -> Result<Vec<String>> {
+    if machine.kernel.series == Series::Debug {
+        return debug::run(sh, machine);
+    }
     let mut problems = Vec::new();
     for boot in plan::stock_kernel(machine) {
         problems.extend(run_boot(sh, machine, &boot)?);

@@ -6,6 +6,7 @@ mod command;
 mod ffi;
 mod runtime;
 mod scene;
+mod seeded;
 mod state;
 
 use alloc::collections::BTreeMap;
