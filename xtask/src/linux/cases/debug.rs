@@ -30,8 +30,12 @@ const LANES: &[(u64, &str)] = &[
 ];
 
 /// FAILSLAB counts allocations without a lock: these run on one processor.
-const FAILING: &[(u64, &str)] =
-    &[(1, "failing_removals 200"), (1, "failing_allocations 1 400 1 8"), (1, "failing_allocations 3 2000 23 32"), (1, "failing_load 100")];
+const FAILING: &[(u64, &str)] = &[
+    (1, "failing_removals 200"),
+    (1, "failing_allocations 1 400 1 8"),
+    (1, "failing_allocations 3 2000 23 32"),
+    (1, "failing_load 100"),
+];
 
 /// All boots of a debug machine; the problems found.
 pub fn run(sh: &Shell, machine: &Machine) -> Result<Vec<String>> {
