@@ -94,7 +94,8 @@ up_or_struck() {
 
 # rebind N: the bus must have said why it is not up, and comes up at the next bind.
 rebind() {
-	dmesg | grep -v FAULT_INJECTION | grep -Eqi "no memory|fail|could not|error|-12" || bad "allocation $1: nothing was said"
+	dmesg | grep -Ev "FAULT_INJECTION|failslab|should_fail" | grep -Eqi "no memory|fail|could not|error|-12" ||
+		bad "allocation $1: nothing was said"
 	bus=$(ls /sys/bus/vmbus/devices)
 	[ -e /sys/bus/vmbus/devices/$bus/driver ] && echo $bus > /sys/bus/vmbus/drivers/hvpci/unbind
 	echo $bus > /sys/bus/vmbus/drivers/hvpci/bind || bad "allocation $1: bind refused"
@@ -106,39 +107,41 @@ any_bound() { ! bound_count 0; }
 # failing_allocations FROM TO STRIDE DEPTH: the FROMth, ... allocation below our code fails, in a life that has a bring-up, and a
 # function added and ejected. Ends with the first allocation that a life does not reach.
 failing_allocations() {
-	n=$1 to=$2 stride=$3 depth=$4 up=0 rebound=0 last=none
+	nth=$1 to=$2 stride=$3 depth=$4 up=0 rebound=0 last=none
 	start ours buses=1
 	do_host go
 	await 30 bound_count 1 || bad "not bound before anything fails"
 	do_host rescind 0
 	await 30 no_device || bad "the bus does not go"
 	aim $(text_of hvpci) $depth
-	while [ $n -le $to ]; do
+	while [ $nth -le $to ]; do
 		dmesg -c > /dev/null
-		arm $n
+		arm $nth
 		do_host offer 0
-		patience=8
-		await 10 up_or_struck || bad "allocation $n: neither bound nor struck"
-		do_host add 0 1 1 0
-		await 1 bound_count 2
-		echo eject 0 1 > $host/control
-		await 1 bound_count 1
-		if disarm; then last=$n; fi
+		patience=40
+		await 10 up_or_struck || bad "allocation $nth: neither bound nor struck"
+		if bound_count 1; then
+			do_host add 0 1 1 0
+			await 1 bound_count 2
+			do_host eject 0 1
+			await 1 bound_count 1
+		fi
+		if disarm; then last=$nth; fi
 		if bound_count 1; then
 			up=$((up + 1))
 		else
-			rebind $n
+			rebind $nth
 			rebound=$((rebound + 1))
 		fi
-		[ $last = $n ] || break
+		[ $last = $nth ] || break
 		do_host rescind 0
-		await 30 no_device || bad "allocation $n: the bus does not go"
+		await 30 no_device || bad "allocation $nth: the bus does not go"
 		echo remove 0 1 2> /dev/null > $host/control
-		n=$((n + stride))
+		nth=$((nth + stride))
 	done
 	say "result failing_allocations last=$last up=$up rebound=$rebound"
 	[ $last != none ] || bad "no allocation failed"
-	if [ $last = $n ]; then do_host offer 0; else recount $n; fi
+	if [ $nth -gt $to ]; then do_host offer 0; else recount $nth; fi
 	do_host clear
 	await 30 bound_count 1 || bad "not bound at the end"
 	unload
@@ -146,33 +149,33 @@ failing_allocations() {
 
 # failing_removals TO: the same while a bus is taken away, by the host and by unbind.
 failing_removals() {
-	n=1 last=none
+	nth=1 last=none
 	start ours buses=1
 	do_host go
 	await 30 bound_count 1 || bad "not bound before anything fails"
 	aim $(text_of hvpci) 32
-	while [ $n -le $1 ]; do
-		arm $n
-		if [ $((n % 2)) = 0 ]; then
+	while [ $nth -le $1 ]; do
+		arm $nth
+		if [ $((nth % 2)) = 0 ]; then
 			do_host rescind 0
-			await 30 no_device || bad "allocation $n: the bus does not go"
+			await 30 no_device || bad "allocation $nth: the bus does not go"
 		else
 			ls /sys/bus/vmbus/devices > /sys/bus/vmbus/drivers/hvpci/unbind
-			bound_count 0 || bad "allocation $n: $n bound without a bus"
+			bound_count 0 || bad "allocation $nth: $n bound without a bus"
 		fi
-		if disarm; then last=$n; fi
-		if [ $((n % 2)) = 0 ]; then
+		if disarm; then last=$nth; fi
+		if [ $((nth % 2)) = 0 ]; then
 			do_host offer 0
 		else
 			ls /sys/bus/vmbus/devices > /sys/bus/vmbus/drivers/hvpci/bind
 		fi
-		await 30 bound_count 1 || bad "allocation $n: not bound at the next bind"
-		if [ $last != $n ]; then
-			recount $n
+		await 30 bound_count 1 || bad "allocation $nth: not bound at the next bind"
+		if [ $last != $nth ]; then
+			recount $nth
 			# both ways
-			[ $last = $((n - 1)) ] || break
+			[ $last = $((nth - 1)) ] || break
 		fi
-		n=$((n + 1))
+		nth=$((nth + 1))
 	done
 	say "result failing_removals last=$last"
 	unload
@@ -181,25 +184,26 @@ failing_removals() {
 # failing_load TO: the same for insmod: allocations below our module_init. busybox's insmod tries twice, by finit_module and by
 # init_module: a load that fails for want of memory is followed by one that does not.
 failing_load() {
-	n=1 last=none
+	nth=1 last=none
 	start ours buses=1
 	do_host go
 	await 30 bound_count 1 || bad "not bound before anything fails"
 	rmmod hvpci
-	while [ $n -le $1 ]; do
+	while [ $nth -le $1 ]; do
 		aim $(text_of_function do_one_initcall) 32
-		arm $n
-		insmod /hvpci.ko || bad "allocation $n: insmod"
-		if disarm; then last=$n; fi
-		[ $last = $n ] || break
-		rmmod hvpci || bad "allocation $n: rmmod"
-		n=$((n + 1))
+		arm $nth
+		insmod /hvpci.ko || bad "allocation $nth: insmod"
+		if disarm; then last=$nth; fi
+		[ $last = $nth ] || break
+		rmmod hvpci || bad "allocation $nth: rmmod"
+		nth=$((nth + 1))
 	done
 	say "result failing_load last=$last"
 	[ $last != none ] || bad "no allocation failed"
+	[ $nth -le $1 ] || bad "more than $1 allocations"
 	echo 44c4f61d-4444-4400-9d52-802e27ede19f > /sys/bus/vmbus/drivers/hvpci/new_id
 	await 30 bound_count 1 || bad "not bound after all that"
 	aim $(text_of hvpci) 32
-	[ $last = $n ] || recount $n
+	recount $nth
 	unload
 }
