@@ -3,6 +3,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/irqflags.h>
 #include <linux/ktime.h>
+#include <linux/lockdep.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -132,6 +133,27 @@ static bool reserve_give(void *block)
 	return found;
 }
 
+/*
+ * The engine allocates and frees under its raw lock, which PREEMPT_RT does not allow: Kbuild refuses such kernels. On all
+ * others the allocator's locks spin as well; PROVE_RAW_LOCK_NESTING has to be told.
+ */
+#ifdef DEFINE_WAIT_OVERRIDE_MAP
+static DEFINE_WAIT_OVERRIDE_MAP(allocator_spins, LD_WAIT_CONFIG);
+
+static void under_lock_begin(void)
+{
+	lock_map_acquire_try(&allocator_spins);
+}
+
+static void under_lock_end(void)
+{
+	lock_map_release(&allocator_spins);
+}
+#else
+static void under_lock_begin(void) { }
+static void under_lock_end(void) { }
+#endif
+
 void *hvpci_shim_alloc(size_t size, size_t align)
 {
 	bool atomic = irqs_disabled();
@@ -140,12 +162,15 @@ void *hvpci_shim_alloc(size_t size, size_t align)
 	/* Only powers of two are aligned to their size. */
 	if (align > ARCH_KMALLOC_MINALIGN)
 		size = roundup_pow_of_two(max(size, align));
-	if (atomic)
+	if (atomic) {
+		under_lock_begin();
 		memory = kmalloc(size, GFP_ATOMIC | __GFP_NOWARN);
-	else if (size > PAGE_SIZE)
+		under_lock_end();
+	} else if (size > PAGE_SIZE) {
 		memory = kvmalloc(size, GFP_KERNEL);
-	else
+	} else {
 		memory = kmalloc(size, GFP_KERNEL | __GFP_NOWARN);
+	}
 	/* With interrupts off a lock is held, and whoever asks can take a no. */
 	if (unlikely(!memory) && !atomic)
 		memory = reserve_take(size);
@@ -156,9 +181,16 @@ void *hvpci_shim_alloc(size_t size, size_t align)
 
 void hvpci_shim_free(void *memory)
 {
+	bool atomic = irqs_disabled();
+
 	atomic_dec(&live_allocations);
-	if (!reserve_give(memory))
-		kvfree(memory);
+	if (reserve_give(memory))
+		return;
+	if (atomic)
+		under_lock_begin();
+	kvfree(memory);
+	if (atomic)
+		under_lock_end();
 }
 
 /* ---- messages ---- */

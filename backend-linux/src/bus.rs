@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hvpci_core::bus::Bus;
 use hvpci_core::config::ConfigSpace;
@@ -36,8 +36,6 @@ pub struct LinuxBus {
     pub deadlines: [AtomicU64; 3],
     /// The ring was full when something was to be sent.
     pub full: AtomicBool,
-    /// Interrupts there is room for.
-    pub interrupt_room: AtomicU32,
 }
 
 // SAFETY: the cells are touched only under the locks and by the workers named at them.
@@ -62,7 +60,6 @@ impl LinuxBus {
             woken: [const { AtomicBool::new(true) }; 3],
             deadlines: [const { AtomicU64::new(NEVER) }; 3],
             full: AtomicBool::new(false),
-            interrupt_room: AtomicU32::new(0),
         })
     }
 

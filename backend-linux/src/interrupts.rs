@@ -2,7 +2,6 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::sync::atomic::Ordering;
 use core::task::Poll;
 
 use hvpci_core::backend::Platform;
@@ -63,21 +62,10 @@ impl Iterator for Vps {
 unsafe extern "C" fn hvpci_rs_msi_reserve(rust: *mut c_void, total: u32) -> i32 {
     // SAFETY: the caller's promise.
     let platform = unsafe { bus(rust) };
-    let mut result = 0;
-    platform.with_bus(&mut |bus, _| {
-        let more = total.saturating_sub(platform.interrupt_room.load(Ordering::Relaxed));
-        let more = u16::try_from(more).unwrap_or(u16::MAX);
-        if more == 0 {
-            return;
-        }
-        match bus.reserve_interrupts(more) {
-            Ok(()) => {
-                platform.interrupt_room.fetch_add(u32::from(more), Ordering::Relaxed);
-            }
-            Err(_) => result = -errno::ENOMEM,
-        }
-    });
-    result
+    match driver::reserve_interrupts(platform, u16::try_from(total).unwrap_or(u16::MAX)) {
+        Ok(()) => 0,
+        Err(_) => -errno::ENOMEM,
+    }
 }
 
 /// # Safety

@@ -9,14 +9,15 @@
 
 use core::task::Poll;
 
-use crate::Slot;
 use crate::backend::{Platform, PlatformError, Waiter};
 use crate::bus::{
-    Action, ActionDone, BusStatus, Packet, PublishAction, Reply, Request, RequestError, SubmitError, Ticket,
+    Action, ActionDone, BusStatus, InterruptRoom, Packet, PublishAction, Reply, Request, RequestError, SubmitError,
+    Ticket,
 };
 use crate::config::{ConfigError, EnableRefused, Functions, Room};
 use crate::decode::Ledger;
 use crate::wire::PowerState;
+use crate::{OutOfMemory, Slot};
 
 /// Runs the engine half of a bus until the bus is over: stopped, failed or gone, with everything given back.
 ///
@@ -285,6 +286,22 @@ pub fn config_write(platform: &dyn Platform, slot: Slot, offset: u16, bytes: usi
 /// [`crate::decode::Policy::Absorbing`] closes or opens. Any context.
 pub fn function_bound(platform: &dyn Platform, slot: Slot, bound: bool) {
     platform.with_config(&mut |config, port| config.set_bound(port, slot, bound));
+}
+
+/// Makes room for the records of `total` interrupts in all. Sleepable contexts; nothing is allocated or freed under the
+/// platform's lock, in which some kernels can do neither.
+///
+/// # Errors
+///
+/// Without memory; nothing changed then.
+pub fn reserve_interrupts(platform: &dyn Platform, total: u16) -> Result<(), OutOfMemory> {
+    let mut there = 0;
+    platform.with_bus(&mut |bus, _| there = bus.interrupt_room());
+    if there < usize::from(total) {
+        let mut room = InterruptRoom::new(total)?;
+        platform.with_bus(&mut |bus, _| bus.take_interrupt_room(&mut room));
+    }
+    Ok(())
 }
 
 /// Submits a request to the host. Any context. The ticket is polled with [`poll`] and, if nobody wants the answer any

@@ -50,7 +50,7 @@ pub fn test(sh: &Shell) -> Result<bool> {
         ("figures: the numbers of the README (release)", timed(|| figures(sh))),
         ("bare target: core and mock host without std (x86_64-unknown-none)", timed(|| bare_target(sh))),
         (
-            "kernels: pci-hyperv.ko and hvpci.ko on Debian's 6.12 and 6.1 in emulation",
+            "kernels: pci-hyperv.ko and hvpci.ko on Debian's 6.12 and 6.1 and on a debug kernel, in emulation",
             timed(|| in_kernels(sh, &linux::Options::default())),
         ),
     ]))
@@ -67,7 +67,7 @@ pub fn linux(sh: &Shell, options: &linux::Options) -> Result<bool> {
 }
 
 fn in_kernels(sh: &Shell, options: &linux::Options) -> Outcome {
-    if let Some(missing) = linux::missing(sh) {
+    if let Some(missing) = linux::missing(sh, options) {
         return Outcome::NotRun(missing);
     }
     match linux::run(sh, options) {

@@ -4,6 +4,7 @@
 mod build;
 mod cases;
 mod crc;
+mod debug;
 mod figures;
 mod kernel;
 mod machine;
@@ -23,6 +24,7 @@ const PACKAGES: &[&str] = &[
     "rustc-web",
     "cargo-web",
     "rust-web-src",
+    "rust-web-clippy",
     "gcc",
     "make",
     "binutils",
@@ -39,13 +41,18 @@ const PACKAGES: &[&str] = &[
     "openssl",
 ];
 
+const ALL: [Series; 3] = [Series::Six12, Series::Six1, Series::Debug];
+
 /// What a person can choose.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Kernel series to run on.
-    #[arg(long, value_enum, default_values_t = [Series::Six12, Series::Six1])]
+    /// Kernels to run on.
+    #[arg(long, value_enum, default_values_t = ALL)]
     kernel: Vec<Series>,
-    /// Virtual processors; both 1 and 4 when left out.
+    /// The debug kernel alone: the same as --kernel debug.
+    #[arg(long, conflicts_with = "kernel")]
+    debug: bool,
+    /// Virtual processors; when left out, 1 and 4, and 4 on the debug kernel.
     #[arg(long)]
     cpus: Vec<u32>,
     /// Where the sources of our module are.
@@ -71,10 +78,22 @@ pub struct Options {
     figures: bool,
 }
 
+impl Options {
+    fn kernels(&self) -> &[Series] {
+        if self.debug { &[Series::Debug] } else { &self.kernel }
+    }
+
+    /// The lanes, not something that a person looks at.
+    fn lanes(&self) -> bool {
+        self.run.is_empty() && !self.figures
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options {
-            kernel: vec![Series::Six12, Series::Six1],
+            kernel: ALL.to_vec(),
+            debug: false,
             cpus: Vec::new(),
             backend: PathBuf::from("backend-linux"),
             stock_only: false,
@@ -88,20 +107,25 @@ impl Default for Options {
 }
 
 /// Why the lanes cannot run here, if they cannot.
-pub fn missing(sh: &Shell) -> Option<String> {
-    apt::ensure(sh, PACKAGES).err()
+pub fn missing(sh: &Shell, options: &Options) -> Option<String> {
+    let debug = options.kernels().contains(&Series::Debug);
+    let more = if debug { debug::PACKAGES } else { &[] };
+    apt::ensure(sh, &[PACKAGES, more].concat()).err()
 }
 
 /// Runs what was asked for; the problems found, each in one line.
 pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    let object = build::standin_object(sh).context("building the stand-in's Rust object")?;
     let backend = sh.current_dir().join(&options.backend);
-    for series in &options.kernel {
+    for (at, series) in options.kernels().iter().enumerate() {
         let kernel = kernel::fetch(sh, *series).with_context(|| format!("getting the kernel {series}"))?;
+        let object = build::standin_object(sh, series.has_kasan()).context("building the stand-in's Rust object")?;
         let mut modules = build::modules(sh, &kernel, &object).with_context(|| format!("building for {series}"))?;
         if !options.stock_only {
             modules.ours = build::ours(sh, &kernel, &backend)?;
+        }
+        if options.lanes() && modules.ours.is_some() && at == 0 {
+            build::clippy_ours(sh, &kernel, &backend)?;
         }
         if !options.run.is_empty() {
             let machine = machine::Machine::new(&kernel, &modules, options.cpus.first().copied().unwrap_or(1));
@@ -113,11 +137,15 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
         } else if options.figures {
             problems.extend(figures::measure(sh, &kernel, &modules)?);
         } else {
-            problems.extend(package::check(sh, &kernel, &modules, &backend)?);
+            // instrumented code is neither small nor frugal with its stack
+            if !series.has_kasan() {
+                problems.extend(package::check(sh, &kernel, &modules, &backend)?);
+            }
             if options.package {
                 continue;
             }
-            let cpus = if options.cpus.is_empty() { &[1, 4][..] } else { &options.cpus };
+            let usual = if *series == Series::Debug { &[4][..] } else { &[1, 4] };
+            let cpus = if options.cpus.is_empty() { usual } else { &options.cpus };
             for cpus in cpus {
                 let machine = machine::Machine::new(&kernel, &modules, *cpus);
                 problems.extend(cases::run(sh, &machine, options.only.as_deref())?);

@@ -31,6 +31,14 @@ impl<T> Bounded<T> {
         Ok(())
     }
 
+    /// Moves into a larger list and leaves the smaller one in its place; nothing happens if it is not larger. Any context.
+    pub fn move_into(&mut self, larger: &mut Bounded<T>) {
+        if larger.limit > self.limit && larger.items.is_empty() {
+            larger.items.append(&mut self.items);
+            core::mem::swap(self, larger);
+        }
+    }
+
     pub fn limit(&self) -> usize {
         self.limit
     }
@@ -125,5 +133,19 @@ mod tests {
         assert_ne!(copy, list);
         list.grow(2).unwrap();
         assert_eq!(list.limit(), 5);
+    }
+
+    #[test]
+    fn a_list_moves_into_a_larger_one_without_allocating() {
+        let mut list = Bounded::new(2).unwrap();
+        list.push(1).unwrap();
+        let mut other = Bounded::new(2).unwrap();
+        list.move_into(&mut other);
+        assert_eq!((list.limit(), other.limit(), &*list), (2, 2, &[1][..]));
+        let mut other = Bounded::new(3).unwrap();
+        let (place, room) = (other.items.as_ptr(), other.items.capacity());
+        list.move_into(&mut other);
+        assert_eq!((list.limit(), other.limit(), &*list, &*other), (3, 2, &[1][..], &[][..]));
+        assert_eq!((list.items.as_ptr(), list.items.capacity()), (place, room));
     }
 }

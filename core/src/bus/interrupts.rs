@@ -1,9 +1,10 @@
 //! The interrupts that the host created for the functions: kept so that resume can create them again.
 
-use crate::Slot;
 use crate::interrupt::InterruptRequest;
 use crate::wire::MsiEntry;
+use crate::{OutOfMemory, Slot};
 
+use super::bounded::Bounded;
 use super::child::{Assigned, Leaving, Notice};
 use super::outstanding::Work;
 use super::phase::Next;
@@ -54,7 +55,33 @@ impl Record {
     }
 }
 
+/// Room for the records of interrupts, made where memory may be waited for, and handed to a bus where it may not.
+#[derive(Debug)]
+pub struct InterruptRoom(Bounded<Record>);
+
+impl InterruptRoom {
+    /// Room for `total` interrupts. Sleepable contexts.
+    ///
+    /// # Errors
+    ///
+    /// Without memory.
+    pub fn new(total: u16) -> Result<InterruptRoom, OutOfMemory> {
+        Bounded::new(usize::from(total)).map(InterruptRoom)
+    }
+}
+
 impl Bus {
+    /// How many interrupts there is room for in all. Any context.
+    pub fn interrupt_room(&self) -> usize {
+        self.interrupts.limit()
+    }
+
+    /// Takes `room` if it is larger than what there is, which is left in it: to be dropped where memory may be freed. Any
+    /// context.
+    pub fn take_interrupt_room(&mut self, room: &mut InterruptRoom) {
+        self.interrupts.move_into(&mut room.0);
+    }
+
     /// Whether there is room for the record of one more interrupt, counting those that may still come into being.
     pub(super) fn has_interrupt_room(&self) -> bool {
         self.interrupts.len().saturating_add(self.table.creations()) < self.interrupts.limit()

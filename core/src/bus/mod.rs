@@ -41,6 +41,7 @@ mod work;
 
 pub use action::{Action, ActionDone, PublishAction};
 pub use engine::Bus;
+pub use interrupts::InterruptRoom;
 pub use options::{BusOptions, Deadlines, NewBusError};
 pub use report::{FunctionError, FunctionStep, Odd, Report};
 pub use requests::{BlockData, InterruptHandle, MAX_BLOCK, Reply, Request, RequestError, SubmitError, Ticket};

@@ -11,7 +11,7 @@ do_host() { echo "$*" > $host/control || bad "control refused: $*"; }
 
 # Waits (seconds) until a command succeeds.
 await() {
-	limit=$(($1 * 20)); shift
+	limit=$(($1 * 20 * ${slow:-1})); shift
 	while [ $limit -gt 0 ]; do
 		"$@" && return 0
 		usleep 50000
@@ -24,8 +24,9 @@ bound_count() { n=$(grep -c ^pci= $drv); [ "$n" = "$1" ]; }
 
 # Prints the host's books and the drivers', under a name.
 books() {
-	while read -r l; do say "host $1 $l"; done < $host/state
-	[ -e $drv ] && while read -r l; do say "driver $1 $l"; done < $drv
+	# not < $host/state: the shell reads byte by byte, and the host writes the whole text for each
+	cat $host/state | while read -r l; do say "host $1 $l"; done
+	[ -e $drv ] && cat $drv | while read -r l; do say "driver $1 $l"; done
 }
 
 # load_host PARAMETERS...

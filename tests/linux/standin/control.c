@@ -6,6 +6,7 @@
  *	fire BUS SLOT MESSAGE		a device sends one of its MSI-X or MSI messages
  *	crash BUS, boot BUS		the kernel dies with the bus open; the next one is offered it
  *	pm PHASE COMMAND[;COMMAND]	at freeze, thaw, poweroff or restore; without commands: nothing any more
+ *	plant KIND			a mistake on purpose (seeded.c, rust/src/seeded.rs)
  *	everything else			rust/src/command.rs
  */
 #define pr_fmt(fmt) "standin: " fmt
@@ -97,6 +98,8 @@ static ssize_t control_write(struct file *file, const char __user *from, size_t 
 		error = standin_kernel_boots(bus);
 	} else if (sscanf(text, "pm %11s%n", phase, &length) == 1) {
 		error = standin_pm_arm(phase, skip_spaces(text + length));
+	} else if (!strncmp(text, "plant ", 6)) {
+		error = standin_plant(text + 6);
 	} else {
 		error = standin_run(text);
 	}

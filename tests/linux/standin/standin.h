@@ -50,6 +50,8 @@ int standin_command(struct standin *host, u64 now, const char *text, size_t leng
 void *standin_state(struct standin *host, u64 now, size_t *length);
 void standin_text_delete(void *text, size_t length);
 
+int standin_plant_rust(const char *kind, size_t length);
+
 /* called by Rust */
 void *standin_alloc(size_t size, size_t align);
 void standin_free(void *memory);
@@ -128,6 +130,9 @@ int standin_pm_state(char *text, size_t length);
 void standin_wipe_soon(void);
 void standin_wipe(void);
 void standin_power_exit(void);
+
+/* seeded.c */
+int standin_plant(const char *kind);
 
 /* control.c */
 /* Runs one line of text for the host; any context, without the lock. */

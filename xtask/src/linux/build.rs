@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 use super::crc;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Series};
 
 const TARGET: &str = "x86_64-unknown-none";
 
@@ -18,6 +18,11 @@ const FLAGS: &str = "-Ccode-model=kernel -Crelocation-model=static -Cno-redzone=
     -Cforce-unwind-tables=n -Csymbol-mangling-version=v0 -Cjump-tables=n -Zcf-protection=branch \
     -Zfunction-return=thunk-extern -Zretpoline-external-thunk -Zindirect-branch-cs-prefix -Ztune-cpu=generic \
     -Zfunction-sections=n -Zplt=yes -Zpatchable-function-entry=16,16";
+
+/// KASAN's checks by calls, of heap, stack and globals; the offset is the one of x86-64.
+const KASAN_FLAGS: &str = "-Zsanitizer=kernel-address -Zsanitizer-recover=kernel-address \
+    -Cllvm-args=-asan-mapping-offset=0xdffffc0000000000 -Cllvm-args=-asan-instrumentation-with-call-threshold=0 \
+    -Cllvm-args=-asan-stack=1 -Cllvm-args=-asan-globals=1 -Cllvm-args=-asan-kernel-mem-intrinsic-prefix=1";
 
 /// Files that go into the test kernel.
 #[derive(Clone, Debug)]
@@ -31,9 +36,13 @@ pub struct Modules {
     pub ours: Option<PathBuf>,
 }
 
-/// The mock host as one relocatable object.
-pub fn standin_object(sh: &Shell) -> Result<PathBuf> {
-    let output = sh.current_dir().join("target").join("kernels").join("rust");
+/// The mock host as one relocatable object, instrumented or not.
+pub fn standin_object(sh: &Shell, kasan: bool) -> Result<PathBuf> {
+    let (directory, flags) = match kasan {
+        true => ("rust-kasan", format!("{FLAGS} {KASAN_FLAGS}")),
+        false => ("rust", FLAGS.to_string()),
+    };
+    let output = sh.current_dir().join("target").join("kernels").join(directory);
     let manifest = sh.current_dir().join("tests/linux/standin/rust/Cargo.toml");
     let path = format!("/usr/bin:{}", env::var("PATH").unwrap_or_default());
     cmd!(sh, "/usr/bin/cargo build --quiet --release --locked --manifest-path {manifest}")
@@ -42,7 +51,7 @@ pub fn standin_object(sh: &Shell) -> Result<PathBuf> {
         .env("PATH", path)
         .env("RUSTC", "/usr/bin/rustc")
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", FLAGS)
+        .env("RUSTFLAGS", flags)
         .env_remove("RUSTUP_TOOLCHAIN")
         .env_remove("CARGO")
         .quiet()
@@ -58,7 +67,17 @@ pub fn standin_object(sh: &Shell) -> Result<PathBuf> {
     let object = output.join("rust.bin.o");
     cmd!(sh, "ld -r -o {object} {member}").quiet().run()?;
     sh.remove_path(member)?;
+    instrumented(sh, &object, kasan)?;
     Ok(object)
+}
+
+/// An object without KASAN's calls would pass every case on the debug kernel.
+fn instrumented(sh: &Shell, object: &Path, wanted: bool) -> Result<()> {
+    let symbols = cmd!(sh, "nm --undefined-only {object}").quiet().read()?;
+    if symbols.contains("__asan_load8_noabort") != wanted {
+        bail!("{} is {}instrumented by KASAN", object.display(), if wanted { "not " } else { "" });
+    }
+    Ok(())
 }
 
 /// The stand-in and the test driver for a kernel, and the distribution's own modules unpacked.
@@ -87,9 +106,13 @@ pub fn modules(sh: &Shell, kernel: &Kernel, object: &Path) -> Result<Modules> {
     sh.create_dir(&ready)?;
     let module = ready.join("hv_vmbus.ko");
     sh.copy_file(standin.join("hv_vmbus.ko"), &module)?;
-    let symvers = fs::read_to_string(headers.join("Module.symvers"))?;
-    let patched = crc::adopt(&module, &symvers, "drivers/hv/hv_vmbus").context("adopting the distribution's CRCs")?;
-    eprintln!("{}: stand-in ready, {patched} symbol versions adopted", kernel.release);
+    // the debug kernel's symbols have no versions
+    if kernel.series != Series::Debug {
+        let symvers = fs::read_to_string(headers.join("Module.symvers"))?;
+        let patched =
+            crc::adopt(&module, &symvers, "drivers/hv/hv_vmbus").context("adopting the distribution's CRCs")?;
+        eprintln!("{}: stand-in ready, {patched} symbol versions adopted", kernel.release);
+    }
     let driver = ready.join("hvpci_testdrv.ko");
     sh.copy_file(build.join("driver/hvpci_testdrv.ko"), &driver)?;
     Ok(Modules {
@@ -109,25 +132,41 @@ pub fn ours(sh: &Shell, kernel: &Kernel, backend: &Path) -> Result<Option<PathBu
         return Ok(None);
     }
     let output = sh.current_dir().join("target/kernels/ours");
+    make_ours(sh, kernel, backend, &output, "modules")?;
+    let object = output.join(if kernel.series.has_kasan() { "kasan" } else { "" }).join("rust.bin.o");
+    instrumented(sh, &object, kernel.series.has_kasan())?;
+    let built = output.join(&kernel.release).join("hvpci.ko");
+    let ready = kernel.directory.join("build/ready/hvpci.ko");
+    sh.copy_file(built, &ready)?;
+    Ok(Some(ready))
+}
+
+/// Clippy of the half that only the kernel's target compiles.
+pub fn clippy_ours(sh: &Shell, kernel: &Kernel, backend: &Path) -> Result<()> {
+    make_ours(sh, kernel, backend, &sh.current_dir().join("target/kernels/ours"), "clippy").map(drop)
+}
+
+/// Runs `backend`'s Makefile; what it had to say. A warning is an error: in objtool's mouth it is a crash there.
+fn make_ours(sh: &Shell, kernel: &Kernel, backend: &Path, output: &Path, target: &str) -> Result<String> {
     let headers = &kernel.headers;
-    let made = cmd!(sh, "make --silent -C {backend} KDIR={headers} OUT={output} CARGO_FLAGS=--quiet")
+    // not --silent: check.sh looks for what the kernel's build says it does
+    let made = cmd!(sh, "make -C {backend} KDIR={headers} OUT={output} CARGO_FLAGS=--quiet {target}")
         .env("PATH", format!("/usr/bin:{}", env::var("PATH").unwrap_or_default()))
         .env_remove("RUSTUP_TOOLCHAIN")
         .env_remove("RUSTC")
         .env_remove("CARGO")
         .ignore_status()
         .output()?;
-    let said = String::from_utf8_lossy(&made.stderr);
+    let said = String::from_utf8_lossy(&made.stderr).into_owned();
     if !made.status.success() {
-        bail!("{}: {}", backend.display(), said.lines().rev().take(20).collect::<Vec<_>>().join("\n"));
+        let mut end: Vec<&str> = said.lines().rev().take(20).collect();
+        end.reverse();
+        bail!("{} {target}: {}", backend.display(), end.join("\n"));
     }
     if let Some(warning) = said.lines().find(|line| line.contains("warning:")) {
         bail!("hvpci: {warning}");
     }
-    let built = output.join(&kernel.release).join("hvpci.ko");
-    let ready = kernel.directory.join("build/ready/hvpci.ko");
-    sh.copy_file(built, &ready)?;
-    Ok(Some(ready))
+    Ok(said)
 }
 
 /// What a virtio disk needs, in the order of loading; a kernel has some of it built in.

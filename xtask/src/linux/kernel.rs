@@ -1,4 +1,5 @@
-//! Debian's kernels: found by apt, downloaded, unpacked below target/kernels, never installed.
+//! Debian's kernels: found by apt, downloaded, unpacked below target/kernels, never installed. The debug kernel is built from
+//! Debian's source (`debug.rs`).
 
 use std::fmt;
 use std::fs;
@@ -6,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
+
+use super::debug;
 
 /// A kernel series the module supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -16,6 +19,16 @@ pub enum Series {
     /// Linux 6.1.
     #[value(name = "6.1")]
     Six1,
+    /// Linux 6.12 built with what finds mistakes.
+    #[value(name = "debug")]
+    Debug,
+}
+
+impl Series {
+    /// Whether its Rust code is instrumented, too.
+    pub fn has_kasan(self) -> bool {
+        self == Series::Debug
+    }
 }
 
 impl fmt::Display for Series {
@@ -23,6 +36,7 @@ impl fmt::Display for Series {
         f.write_str(match self {
             Series::Six12 => "6.12",
             Series::Six1 => "6.1",
+            Series::Debug => "debug",
         })
     }
 }
@@ -44,6 +58,9 @@ pub struct Kernel {
 
 /// Gets the newest kernel of a series that the archive has.
 pub fn fetch(sh: &Shell, series: Series) -> Result<Kernel> {
+    if series == Series::Debug {
+        return debug::fetch(sh);
+    }
     let headers = newest_headers(sh, series)?;
     let release = headers.trim_start_matches("linux-headers-").to_string();
     let directory = sh.current_dir().join("target").join("kernels").join(series.to_string());

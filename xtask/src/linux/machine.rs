@@ -98,6 +98,12 @@ impl Machine {
         self
     }
 
+    /// The same machine with another number of processors.
+    pub fn with_cpus(mut self, cpus: u32) -> Machine {
+        self.cpus = cpus;
+        self
+    }
+
     /// The same machine with more words for the emulator.
     pub fn emulated(mut self, words: &'static [&'static str]) -> Machine {
         self.emulator = words;
@@ -238,6 +244,12 @@ impl Log {
             "irq_handler for vector",
             "soft lockup",
             "Unknown rela",
+            "UBSAN:",
+            "ODEBUG:",
+            "unreferenced object",
+            "possible recursive locking",
+            "inconsistent lock state",
+            "suspicious RCU usage",
         ];
         let mut found: Vec<String> = self
             .text

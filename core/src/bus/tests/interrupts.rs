@@ -44,6 +44,26 @@ fn an_interrupt_is_created_and_deleted() {
     rig.assert_nothing_left();
 }
 
+#[test]
+fn room_that_was_made_elsewhere_takes_the_records_over() {
+    let mut rig = rig();
+    let (_, entry) = rig.interrupt(0);
+    rig.interrupt(0);
+    assert_eq!(rig.bus.submit(rig.now, create(0)), Err(SubmitError::NoInterruptRoom));
+    let mut room = InterruptRoom::new(2).unwrap();
+    rig.bus.take_interrupt_room(&mut room);
+    assert_eq!((rig.bus.interrupt_room(), rig.bus.submit(rig.now, create(0))), (2, Err(SubmitError::NoInterruptRoom)));
+    let mut room = InterruptRoom::new(3).unwrap();
+    rig.bus.take_interrupt_room(&mut room);
+    assert_eq!(rig.bus.interrupt_room(), 3);
+    rig.interrupt(0);
+    rig.submit(Request::DeleteInterrupt { slot: slot(0), entry });
+    rig.run();
+    assert_eq!(deletes(&rig), [Said::Delete(0, entry)]);
+    rig.stop();
+    rig.assert_nothing_left();
+}
+
 fn created(data: u32) -> (MsiEntry, Vec<u8>) {
     let entry = MsiEntry { address: 0xFEE0_1000, data, message_count: 1, reserved: 0 };
     let mut buf = vec![0; 24];

@@ -42,6 +42,7 @@ pub fn boots(machine: &Machine) -> Vec<Boot> {
         match machine.kernel.series {
             Series::Six12 => boots.extend([cycles("load"), silent()]),
             Series::Six1 => boots.push(cycles("eject")),
+            Series::Debug => {}
         }
     }
     boots

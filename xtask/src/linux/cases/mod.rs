@@ -1,12 +1,15 @@
 //! What is run on each machine, and what must come out.
 
+mod debug;
 mod endurance;
 mod judge;
 mod plan;
+mod seeded;
 
 use anyhow::Result;
 use xshell::Shell;
 
+use super::kernel::Series;
 use super::machine::Machine;
 use super::results::{self, Case};
 use judge::{fewer_traps, judge};
@@ -15,6 +18,9 @@ pub use plan::{Boot, Driver, drivers};
 
 /// The boots of a machine, all or those of one name; the problems found.
 pub fn run(sh: &Shell, machine: &Machine, only: Option<&str>) -> Result<Vec<String>> {
+    if machine.kernel.series == Series::Debug {
+        return debug::run(sh, machine);
+    }
     let mut problems = Vec::new();
     for boot in plan::stock_kernel(machine).iter().filter(|boot| only.is_none_or(|only| only == boot.name)) {
         problems.extend(run_boot(sh, machine, boot)?);

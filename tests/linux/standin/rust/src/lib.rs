@@ -7,6 +7,7 @@ mod ffi;
 mod lost;
 mod runtime;
 mod scene;
+mod seeded;
 mod state;
 
 use alloc::collections::{BTreeMap, BTreeSet};
