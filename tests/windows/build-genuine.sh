@@ -6,7 +6,7 @@
 # lld-19, llvm-19, clang-19, libclang1-19, python3 and mingw-w64-common. The result is printed on the last line.
 #
 #   tests/windows/build-genuine.sh [out-dir] [cargo arguments]
-#   tests/windows/build-genuine.sh out-dir --layout [cargo arguments]    checks genuine/layout instead of linking
+#   tests/windows/build-genuine.sh out-dir --layout [cargo arguments]    checks layout-genuine instead of linking
 #
 # The out-dir (default: target/windows/genuine) receives wdk/, wdk-build/, the lock file in use and hvpci.sys.
 set -euo pipefail
@@ -28,6 +28,10 @@ out=$(cd "$out" && pwd)
 unset RUSTUP_TOOLCHAIN RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_TARGET_DIR Version_Number
 export RUSTC=/usr/bin/rustc
 cargo=/usr/bin/cargo
+# Takes FOLDER.new for FOLDER. An unchanged folder keeps its time stamps, so that nothing is built again.
+keep() {
+    if diff -rq "$1" "$1.new" >/dev/null 2>&1; then rm -rf "$1.new"; else rm -rf "$1" && mv "$1.new" "$1"; fi
+}
 
 # A folder laid out as the WDK is. Only what wdk-build asks for: headers of the kernel, of KMDF, and libraries.
 mingw=/usr/share/mingw-w64/include
@@ -45,8 +49,7 @@ cp "$genuine"/km/*.h "$wdk.new/Include/$version/km/crt/"
 cp "$genuine"/wdf*.h "$wdk.new/Include/wdf/kmdf/1.33/"
 "$here/libs.sh" "$wdk.new/Lib/$version/km/x64"
 mv "$wdk.new/Lib/$version/km/x64"/Wdf*.lib "$wdk.new/Lib/wdf/kmdf/x64/1.33/"
-# An unchanged folder keeps its time stamps, so that nothing is built again.
-if diff -rq "$wdk" "$wdk.new" >/dev/null 2>&1; then rm -rf "$wdk.new"; else rm -rf "$wdk"; mv "$wdk.new" "$wdk"; fi
+keep "$wdk"
 
 # The crates of the committed lock file, by its checksums.
 (cd "$driver" && "$cargo" fetch --locked --quiet)
@@ -54,7 +57,8 @@ registry=$(cd "$driver" && "$cargo" metadata --locked --offline --format-version
 import json, sys
 found = [p["manifest_path"] for p in json.load(sys.stdin)["packages"] if p["name"] == "wdk-build"]
 sys.exit("wdk-build is not in the lock file") if len(found) != 1 else print(found[0].removesuffix("/Cargo.toml"))')
-python3 "$genuine/patch-wdk-build.py" "$registry" "$out/wdk-build"
+python3 "$genuine/patch-wdk-build.py" "$registry" "$out/wdk-build.new"
+keep "$out/wdk-build"
 
 export RUSTC_BOOTSTRAP=1 WDKContentRoot=$wdk LIBCLANG_PATH=/usr/lib/llvm-19/lib
 # wdk-build reads the driver's settings from the manifest above its output folder, so the output lies there.
@@ -77,7 +81,7 @@ arguments=(--release --offline -Zbuild-std=core,alloc --target $triple
     -Zlockfile-path --config "resolver.lockfile-path='$lock'")
 cd "$crate"
 nice -n 10 "$cargo" "${command[@]}" "${arguments[@]}" "$@"
-python3 "$genuine/compare-lock.py" "$driver/Cargo.lock" "$lock"
+python3 "$genuine/compare-lock.py" "$crate/Cargo.lock" "$lock"
 if [ "${command[0]}" = build ]; then
     cp "$CARGO_TARGET_DIR/$triple/release/hvpci.dll" "$out/hvpci.sys"
     echo "$out/hvpci.sys"
