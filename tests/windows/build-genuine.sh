@@ -8,7 +8,7 @@
 #   tests/windows/build-genuine.sh [out-dir] [cargo arguments]
 #   tests/windows/build-genuine.sh out-dir --layout [cargo arguments]    checks layout-genuine instead of linking
 #
-# The out-dir (default: target/windows/genuine) receives wdk/, wdk-build/, the lock file in use and hvpci.sys.
+# The out-dir (default: target/windows/genuine) receives wdk/, wdk-build/, the lock file in use and hvpci.sys with hvpci.map.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -84,5 +84,6 @@ nice -n 10 "$cargo" "${command[@]}" "${arguments[@]}" "$@"
 python3 "$genuine/compare-lock.py" "$crate/Cargo.lock" "$lock"
 if [ "${command[0]}" = build ]; then
     cp "$CARGO_TARGET_DIR/$triple/release/hvpci.dll" "$out/hvpci.sys"
+    cp "$CARGO_TARGET_DIR/$triple/release/deps/hvpci.map" "$out/hvpci.map"
     echo "$out/hvpci.sys"
 fi

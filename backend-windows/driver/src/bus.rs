@@ -30,6 +30,8 @@ use crate::sys::{handle, nt};
 /// How long a callback waits for the bus at most, beyond every deadline of the engine: something hangs then.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
+const NO_MEMORY: NTSTATUS = STATUS_INSUFFICIENT_RESOURCES;
+
 /// The engine half and the channel it sends on.
 pub(crate) struct Engine {
     pub(crate) bus: Bus,
@@ -56,8 +58,8 @@ pub struct WindowsBus {
     /// The memory ranges the PnP manager gave.
     pub ranges: SpinLock<Ranges>,
     pub(crate) instance: InstanceId,
-    pub(crate) engine: SpinLock<Engine>,
-    pub(crate) config: SpinLock<Config>,
+    pub(crate) engine: Box<SpinLock<Engine>>,
+    pub(crate) config: Box<SpinLock<Config>>,
     pub(crate) pump: Task,
     pub(crate) publisher: Task,
     /// Where a PnP callback of the bus device waits for the bus.
@@ -73,19 +75,8 @@ unsafe impl Sync for WindowsBus {}
 
 impl WindowsBus {
     /// Makes the bus of a device. PASSIVE_LEVEL.
+    #[inline(never)]
     pub fn new(device: WDFDEVICE, instance: InstanceId, settings: Settings) -> Result<Box<WindowsBus>, NTSTATUS> {
-        const NO_MEMORY: NTSTATUS = STATUS_INSUFFICIENT_RESOURCES;
-        let bus = Bus::new(instance, settings.bus_options()).map_err(|error| match error {
-            NewBusError::OutOfMemory(_) => NO_MEMORY,
-            _ => STATUS_DEVICE_CONFIGURATION_ERROR,
-        })?;
-        let options = ConfigOptions {
-            policy: settings.policy,
-            style: GuestStyle::Messages,
-            capacity: settings.max_functions,
-            ..ConfigOptions::default()
-        };
-        let space = ConfigSpace::new(options).map_err(|_| NO_MEMORY)?;
         let mut this = memory::try_box(WindowsBus {
             device,
             settings,
@@ -93,8 +84,8 @@ impl WindowsBus {
             receiver: Receiver::new(device)?,
             ranges: SpinLock::new(device, Ranges::default())?,
             instance,
-            engine: SpinLock::new(device, Engine { bus, channel: None })?,
-            config: SpinLock::new(device, Config { space, window: WindowPort::default(), base: 0 })?,
+            engine: new_engine(device, instance, &settings)?,
+            config: new_config(device, &settings)?,
             pump: Task::new(),
             publisher: Task::new(),
             lifecycle: BlockPoint::new(),
@@ -179,6 +170,8 @@ impl WindowsBus {
     pub fn flush(&self) {
         self.pump.flush();
         self.publisher.flush();
+        // The publisher's last poll may have found the pump alive, and queued it after the pump's flush.
+        self.pump.flush();
     }
 
     /// Runs the core's two futures, where they do not run.
@@ -220,6 +213,27 @@ impl WindowsBus {
         let bus = u64::from(self.instance.first_dword());
         events::ledger(bus, u64::from(slot.to_wire()), &driver::ledger(self, slot));
     }
+}
+
+#[inline(never)]
+fn new_engine(device: WDFDEVICE, instance: InstanceId, settings: &Settings) -> Result<Box<SpinLock<Engine>>, NTSTATUS> {
+    let bus = Bus::new(instance, settings.bus_options()).map_err(|error| match error {
+        NewBusError::OutOfMemory(_) => NO_MEMORY,
+        _ => STATUS_DEVICE_CONFIGURATION_ERROR,
+    })?;
+    SpinLock::boxed(device, Engine { bus, channel: None })
+}
+
+#[inline(never)]
+fn new_config(device: WDFDEVICE, settings: &Settings) -> Result<Box<SpinLock<Config>>, NTSTATUS> {
+    let options = ConfigOptions {
+        policy: settings.policy,
+        style: GuestStyle::Messages,
+        capacity: settings.max_functions,
+        ..ConfigOptions::default()
+    };
+    let space = ConfigSpace::new(options).map_err(|_| NO_MEMORY)?;
+    SpinLock::boxed(device, Config { space, window: WindowPort::default(), base: 0 })
 }
 
 /// Nothing is under way and nothing is open.

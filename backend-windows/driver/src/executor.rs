@@ -209,6 +209,7 @@ impl BlockPoint {
     }
 
     /// Runs a future that waits at this point to its end, or until `limit`. PASSIVE_LEVEL.
+    #[inline(never)]
     pub fn block_on<T>(&self, future: impl Future<Output = T>, limit: Time) -> Option<T> {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());

@@ -76,6 +76,7 @@ fn create(parent: WDFDEVICE, id: ChildId, mut init: PWDFDEVICE_INIT) -> Result<(
     let function = bus.children.with(slot, |child| child.function).ok_or(STATUS_NO_SUCH_DEVICE)?;
     let ids = Ids(&function.description);
     name(init, &ids)?;
+    add_ids(init, &ids)?;
 
     let mut pnp = WDF_PNPPOWER_EVENT_CALLBACKS {
         Size: size_of::<WDF_PNPPOWER_EVENT_CALLBACKS>() as ULONG,
@@ -130,6 +131,7 @@ fn create(parent: WDFDEVICE, id: ChildId, mut init: PWDFDEVICE_INIT) -> Result<(
 }
 
 /// Gives the device its identifiers.
+#[inline(never)]
 fn name(init: PWDFDEVICE_INIT, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
     let (device, instance, text, location) = (ids.device(), ids.instance(), ids.description(), ids.location(0));
     let string = |id: &Id| unicode(id.units());
@@ -137,12 +139,6 @@ fn name(init: PWDFDEVICE_INIT, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
     unsafe {
         check(call_unsafe_wdf_function_binding!(WdfPdoInitAssignDeviceID, init, &string(&device)))?;
         check(call_unsafe_wdf_function_binding!(WdfPdoInitAssignInstanceID, init, &string(&instance)))?;
-        for id in &ids.hardware() {
-            check(call_unsafe_wdf_function_binding!(WdfPdoInitAddHardwareID, init, &string(id)))?;
-        }
-        for id in &ids.compatible() {
-            check(call_unsafe_wdf_function_binding!(WdfPdoInitAddCompatibleID, init, &string(id)))?;
-        }
         check(call_unsafe_wdf_function_binding!(
             WdfPdoInitAddDeviceText,
             init,
@@ -151,6 +147,20 @@ fn name(init: PWDFDEVICE_INIT, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
             LOCALE
         ))?;
         call_unsafe_wdf_function_binding!(WdfPdoInitSetDefaultLocale, init, LOCALE);
+    }
+    Ok(())
+}
+
+/// Gives the device the lists by which a driver is found for it.
+#[inline(never)]
+fn add_ids(init: PWDFDEVICE_INIT, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
+    for id in &ids.hardware() {
+        // SAFETY: EvtChildListCreateDevice hands over `init`; KMDF copies the string, which outlives the call.
+        check(unsafe { call_unsafe_wdf_function_binding!(WdfPdoInitAddHardwareID, init, &unicode(id.units())) })?;
+    }
+    for id in &ids.compatible() {
+        // SAFETY: as above.
+        check(unsafe { call_unsafe_wdf_function_binding!(WdfPdoInitAddCompatibleID, init, &unicode(id.units())) })?;
     }
     Ok(())
 }
