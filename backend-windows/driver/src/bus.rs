@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
+use core::pin::pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
@@ -77,7 +78,9 @@ impl WindowsBus {
     /// Makes the bus of a device. PASSIVE_LEVEL.
     #[inline(never)]
     pub fn new(device: WDFDEVICE, instance: InstanceId, settings: Settings) -> Result<Box<WindowsBus>, NTSTATUS> {
-        let mut this = memory::try_box(WindowsBus {
+        // The room first: then the fields go there, and not through the stack.
+        let room = memory::try_room().ok_or(NO_MEMORY)?;
+        let bus = WindowsBus {
             device,
             settings,
             children: Children::new(device, settings.max_functions)?,
@@ -91,8 +94,8 @@ impl WindowsBus {
             lifecycle: BlockPoint::new(),
             closing: AtomicBool::new(false),
             _reserve: Reservation::new(2).ok_or(NO_MEMORY)?,
-        })
-        .ok_or(NO_MEMORY)?;
+        };
+        let mut this = Box::write(room, bus);
         this.lifecycle.initialise();
         this.children.initialise();
         // The bus does not move any more: its work items and timers find their tasks by address.
@@ -201,7 +204,7 @@ impl WindowsBus {
                 self.lifecycle.point.wait(Some(nt::now().after(Duration::from_secs(1)))).await;
             }
         };
-        self.lifecycle.block_on(found, limit)
+        self.lifecycle.block_on(pin!(found), limit)
     }
 
     pub(crate) fn report_line(&self, level: u8, text: core::fmt::Arguments<'_>) {
@@ -217,11 +220,11 @@ impl WindowsBus {
 
 #[inline(never)]
 fn new_engine(device: WDFDEVICE, instance: InstanceId, settings: &Settings) -> Result<Box<SpinLock<Engine>>, NTSTATUS> {
-    let bus = Bus::new(instance, settings.bus_options()).map_err(|error| match error {
-        NewBusError::OutOfMemory(_) => NO_MEMORY,
-        _ => STATUS_DEVICE_CONFIGURATION_ERROR,
-    })?;
-    SpinLock::boxed(device, Engine { bus, channel: None })
+    match Bus::new(instance, settings.bus_options()) {
+        Ok(bus) => SpinLock::boxed(device, Engine { bus, channel: None }),
+        Err(NewBusError::OutOfMemory(_)) => Err(NO_MEMORY),
+        Err(_) => Err(STATUS_DEVICE_CONFIGURATION_ERROR),
+    }
 }
 
 #[inline(never)]

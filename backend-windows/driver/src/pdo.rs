@@ -1,12 +1,14 @@
 //! The functions as devices: one PDO each.
 
 use alloc::vec::Vec;
+use core::pin::{Pin, pin};
 use core::time::Duration;
 
 use hvpci_core::Slot;
 use hvpci_core::backend::Platform;
 use hvpci_core::bus::{Reply, Request};
 use hvpci_core::driver::{self, RequestFailure};
+use hvpci_core::interrupt::{InterruptRequest, MsiEntry};
 use hvpci_windows::ids::{Id, Ids};
 use hvpci_windows::interrupts::{self, Connected, Unprogrammed};
 use hvpci_windows::resources::{self, Memory, MemoryNeed};
@@ -262,7 +264,7 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
         if with_child(device, |child| core::mem::take(&mut child.state.kept_mapped))? {
             return Ok(());
         }
-        let powered = wait_for(bus, slot, driver::power_on(bus, slot)).and_then(|()| connect_messages(device));
+        let powered = wait_for(bus, slot, pin!(driver::power_on(bus, slot))).and_then(|()| connect_messages(device));
         bus.report_ledger(slot);
         powered
     };
@@ -281,17 +283,18 @@ unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, target: WDF_POWER_DEVICE_STA
     // A child that has left is powered down by the host.
     if with_child(device, |_| ()).is_ok() {
         disconnect_messages(device);
-        let _ = wait_for(bus, slot, driver::power_off(bus, slot));
+        let _ = wait_for(bus, slot, pin!(driver::power_off(bus, slot)));
         bus.report_ledger(slot);
     }
     STATUS_SUCCESS
 }
 
 /// Runs a request about a function to its end. A failure is this function's alone.
+#[inline(never)]
 fn wait_for<T>(
     bus: &WindowsBus,
     slot: Slot,
-    request: impl Future<Output = Result<T, RequestFailure>>,
+    request: Pin<&mut impl Future<Output = Result<T, RequestFailure>>>,
 ) -> Result<T, NTSTATUS> {
     let block = bus.children.point(slot).ok_or(STATUS_NO_SUCH_DEVICE)?;
     let limit = bus.settings.request_timeout.saturating_mul(POWER_REQUESTS).max(Duration::from_secs(1));
@@ -307,6 +310,7 @@ fn wait_for<T>(
 
 /// The seam for message interrupts: see [`hvpci_windows::interrupts`] for what it assumes. Nothing happens for a function to
 /// which the PnP manager assigned none, which is every function for now: its requirements ask for none.
+#[inline(never)]
 fn connect_messages(device: WDFDEVICE) -> Result<(), NTSTATUS> {
     let (bus, slot) = place(device)?;
     let messages = with_child(device, |child| core::mem::take(&mut child.messages))?;
@@ -316,10 +320,7 @@ fn connect_messages(device: WDFDEVICE) -> Result<(), NTSTATUS> {
     let mut room = Ok(());
     let count = u16::try_from(messages.len()).unwrap_or(u16::MAX);
     bus.with_bus(&mut |bus, _| room = bus.reserve_interrupts(count));
-    let create = |request| match wait_for(bus, slot, driver::request(bus, Request::CreateInterrupt(request)))? {
-        Reply::Interrupt { entry, .. } => Ok(entry),
-        _ => Err(STATUS_DEVICE_NOT_READY),
-    };
+    let create = |request| create_interrupt(bus, slot, request);
     let mut connected = Connected::new();
     let result = match room {
         Ok(()) => interrupts::connect(slot, &messages, create, &mut Unprogrammed, &mut connected).map_err(|error| {
@@ -331,9 +332,18 @@ fn connect_messages(device: WDFDEVICE) -> Result<(), NTSTATUS> {
     with_child(device, |child| (child.messages, child.connected) = (messages, connected))?;
     if result.is_err() {
         disconnect_messages(device);
-        let _ = wait_for(bus, slot, driver::power_off(bus, slot));
+        let _ = wait_for(bus, slot, pin!(driver::power_off(bus, slot)));
     }
     result
+}
+
+/// One message at the host. On its own, as the request takes room on the stack.
+#[inline(never)]
+fn create_interrupt(bus: &WindowsBus, slot: Slot, request: InterruptRequest) -> Result<MsiEntry, NTSTATUS> {
+    match wait_for(bus, slot, pin!(driver::request(bus, Request::CreateInterrupt(request))))? {
+        Reply::Interrupt { entry, .. } => Ok(entry),
+        _ => Err(STATUS_DEVICE_NOT_READY),
+    }
 }
 
 /// Deletes what the host created for a function's messages.

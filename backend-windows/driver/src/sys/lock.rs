@@ -31,7 +31,8 @@ impl<T> SpinLock<T> {
     /// The same in memory of its own, for a large value: kernel stacks are small, and moves through them are copies.
     pub fn boxed(parent: WDFDEVICE, value: T) -> Result<Box<SpinLock<T>>, NTSTATUS> {
         let lock = create(parent)?;
-        memory::try_box(SpinLock { lock, value: UnsafeCell::new(value) }).ok_or(STATUS_INSUFFICIENT_RESOURCES)
+        let room = memory::try_room().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        Ok(Box::write(room, SpinLock { lock, value: UnsafeCell::new(value) }))
     }
 
     /// Runs `f` under the lock, at DISPATCH_LEVEL. `f` must not take the same lock. At most DISPATCH_LEVEL.
