@@ -69,7 +69,7 @@ export BINDGEN_EXTRA_CLANG_ARGS="$flavour -isystem $("clang-19" -print-resource-
 export CC_x86_64_pc_windows_msvc=clang-19 AR_x86_64_pc_windows_msvc=llvm-lib-19 CFLAGS_x86_64_pc_windows_msvc="$flavour"
 triple=x86_64-pc-windows-msvc
 reproducible="'-Clink-arg=/Brepro', '-Clink-arg=/RELEASE', '-Clink-arg=/PDBALTPATH:hvpci.pdb', '-Clink-arg=/DEBUG:NONE',
-    '-Ctarget-feature=+crt-static', '--remap-path-prefix=$root=/hvpci', '--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo'"
+    '--remap-path-prefix=$root=/hvpci', '--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo'"
 # The committed lock file names the genuine crates; a copy of it loses the two that are patched and what only they need.
 lock=$out/Cargo.lock
 cp "$crate/Cargo.lock" "$lock"

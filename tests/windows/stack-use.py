@@ -17,6 +17,8 @@ import struct
 import subprocess
 import sys
 
+# A twelfth of the stack. Frames here are around 200 bytes; one ten times that is a large value that passes through the
+# stack and should not, and two such in one chain are the driver's fair share.
 LARGEST_FRAME = 2048
 RETURN_ADDRESS = 8
 # A task's future is polled through a Box, and polls the platform's futures through another.
