@@ -25,6 +25,9 @@ typedef enum _WDFFUNCENUM {
     WdfFdoInitSetEventCallbacksTableIndex = 128,
     WdfFdoInitSetDefaultChildListConfigTableIndex = 130,
     WdfFdoGetDefaultChildListTableIndex = 132,
+    WdfIoQueueCreateTableIndex = 152,
+    WdfIoQueueGetDeviceTableIndex = 157,
+    WdfIoQueueRetrieveNextRequestTableIndex = 158,
     WdfObjectGetTypedContextWorkerTableIndex = 202,
     WdfObjectReferenceActualTableIndex = 205,
     WdfObjectDereferenceActualTableIndex = 206,
@@ -40,6 +43,9 @@ typedef enum _WDFFUNCENUM {
     WdfDeviceAddQueryInterfaceTableIndex = 228,
     WdfRegistryCloseTableIndex = 231,
     WdfRegistryQueryULongTableIndex = 240,
+    WdfRequestCompleteWithInformationTableIndex = 265,
+    WdfRequestForwardToIoQueueTableIndex = 281,
+    WdfRequestWdmGetIrpTableIndex = 285,
     WdfIoResourceRequirementsListSetSlotNumberTableIndex = 286,
     WdfIoResourceRequirementsListSetInterfaceTypeTableIndex = 287,
     WdfIoResourceRequirementsListAppendIoResListTableIndex = 288,
@@ -129,3 +135,10 @@ WDF_FUNCTION(VOID, PFN_WDFWORKITEMFLUSH, WDFWORKITEM Item);
 WDF_FUNCTION(POWER_ACTION, PFN_WDFDEVICEGETSYSTEMPOWERACTION, WDFDEVICE Device);
 WDF_FUNCTION(NTSTATUS, PFN_WDFDEVICEQUERYPROPERTYEX, WDFDEVICE Device, PWDF_DEVICE_PROPERTY_DATA Data, ULONG Length,
              PVOID Buffer, PULONG Required, DEVPROPTYPE *Kind);
+WDF_FUNCTION(NTSTATUS, PFN_WDFIOQUEUECREATE, WDFDEVICE Device, PWDF_IO_QUEUE_CONFIG Config,
+             PWDF_OBJECT_ATTRIBUTES Attributes, WDFQUEUE *Queue);
+WDF_FUNCTION(WDFDEVICE, PFN_WDFIOQUEUEGETDEVICE, WDFQUEUE Queue);
+WDF_FUNCTION(NTSTATUS, PFN_WDFIOQUEUERETRIEVENEXTREQUEST, WDFQUEUE Queue, WDFREQUEST *Request);
+WDF_FUNCTION(VOID, PFN_WDFREQUESTCOMPLETEWITHINFORMATION, WDFREQUEST Request, NTSTATUS Status, ULONG_PTR Information);
+WDF_FUNCTION(NTSTATUS, PFN_WDFREQUESTFORWARDTOIOQUEUE, WDFREQUEST Request, WDFQUEUE Queue);
+WDF_FUNCTION(PIRP, PFN_WDFREQUESTWDMGETIRP, WDFREQUEST Request);
