@@ -4,7 +4,7 @@
 #
 #   tests/windows/build.sh [out-dir] [cargo arguments, such as --features seed-panic]
 #
-# The out-dir (default: target/windows) receives libs/, the cargo target folder and hvpci.sys with hvpci.pdb.
+# The out-dir (default: target/windows) receives libs/, the cargo target folder and hvpci.sys with hvpci.map and hvpci.pdb.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -15,26 +15,19 @@ out=$(cd "$out" && pwd)
 libs=$out/libs
 standin=$here/standin
 
-for name in ntoskrnl hal wmilib vmbkmcl; do
-    llvm-dlltool-19 -m i386:x86-64 -d "$standin/libs/$name.def" -l "$libs/$name.lib"
-done
-llvm-dlltool-19 -m i386:x86-64 -d "$standin/libs/wdfldr.def" -l "$libs/WdfLdr.lib"
-compile=(clang-19 --target=x86_64-pc-windows-msvc -O2 -ffreestanding -fno-stack-protector -c)
-"${compile[@]}" "$standin/libs/wdfentry.c" -o "$libs/wdfentry.obj"
-"${compile[@]}" "$standin/libs/empty.c" -o "$libs/empty.obj"
-llvm-lib-19 /nologo "/out:$libs/WdfDriverEntry.lib" "$libs/wdfentry.obj"
-llvm-lib-19 /nologo "/out:$libs/BufferOverflowFastFailK.lib" "$libs/empty.obj"
+"$here/libs.sh" "$libs"
 
 unset RUSTUP_TOOLCHAIN RUSTFLAGS CARGO_ENCODED_RUSTFLAGS WDKContentRoot
 export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 WDK_STANDIN_LIBS=$libs CARGO_TARGET_DIR=$out/cargo
 cd "$root/backend-windows/driver"
 triple=x86_64-pc-windows-msvc
 # The same bytes from every machine: no time stamps, no paths.
-reproducible="'-Clink-arg=/Brepro', '-Clink-arg=/RELEASE', '-Clink-arg=/PDBALTPATH:hvpci.pdb',
+reproducible="'-Clink-arg=/Brepro', '-Clink-arg=/RELEASE', '-Clink-arg=/PDBALTPATH:hvpci.pdb', '-Clink-arg=/MAP',
     '--remap-path-prefix=$root=/hvpci', '--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo'"
 # The PDB's id, which the driver carries, differs from build to build: NO_PDB=1 leaves the PDB out, and then the bytes agree.
 [ -z "${NO_PDB:-}" ] || reproducible="$reproducible, '-Clink-arg=/DEBUG:NONE'"
-# A lock file of its own: the committed one names the genuine crates.
+# A lock file of its own, in which the stand-ins are: the committed one names the genuine crates, and the versions of the rest.
+cp Cargo.lock "$out/Cargo.lock"
 nice -n 10 /usr/bin/cargo build --release -Zbuild-std=core,alloc --target $triple \
     --config "target.$triple.linker='lld-link-19'" \
     --config "target.$triple.rustflags=[$(echo $reproducible)]" \
@@ -44,4 +37,7 @@ nice -n 10 /usr/bin/cargo build --release -Zbuild-std=core,alloc --target $tripl
     "$@"
 cp "$CARGO_TARGET_DIR/$triple/release/hvpci.dll" "$out/hvpci.sys"
 cp "$CARGO_TARGET_DIR/$triple/release/hvpci.pdb" "$out/hvpci.pdb" 2>/dev/null || true
+# Names for stack-use.py.
+cp "$CARGO_TARGET_DIR/$triple/release/deps/hvpci.map" "$out/hvpci.map"
+python3 "$here/genuine/compare-lock.py" Cargo.lock "$out/Cargo.lock"
 echo "$out/hvpci.sys"

@@ -25,8 +25,8 @@ enum Command {
     /// Needed Debian packages are installed with apt-get (as root, or through sudo without a password). With CI set in the
     /// environment a lane that cannot run is a failure.
     Test,
-    /// The Windows driver on this machine: build with the stand-ins, static checks, INX lint, test signing, scenarios in the
-    /// loader.
+    /// The Windows lane alone: hvpci.sys built with the stand-ins and with the genuine wdk crates, static checks, stack use, INX
+    /// lint, test signing, scenarios in the loader, layout checks.
     Windows,
     /// What a reviewer would complain about first: formatting, clippy, rustdoc, all with warnings denied.
     Lint,

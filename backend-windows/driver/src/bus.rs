@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
+use core::pin::pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
@@ -30,6 +31,8 @@ use crate::sys::{handle, nt};
 /// How long a callback waits for the bus at most, beyond every deadline of the engine: something hangs then.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
+const NO_MEMORY: NTSTATUS = STATUS_INSUFFICIENT_RESOURCES;
+
 /// The engine half and the channel it sends on.
 pub(crate) struct Engine {
     pub(crate) bus: Bus,
@@ -56,8 +59,8 @@ pub struct WindowsBus {
     /// The memory ranges the PnP manager gave.
     pub ranges: SpinLock<Ranges>,
     pub(crate) instance: InstanceId,
-    pub(crate) engine: SpinLock<Engine>,
-    pub(crate) config: SpinLock<Config>,
+    pub(crate) engine: Box<SpinLock<Engine>>,
+    pub(crate) config: Box<SpinLock<Config>>,
     pub(crate) pump: Task,
     pub(crate) publisher: Task,
     /// Where a PnP callback of the bus device waits for the bus.
@@ -73,35 +76,26 @@ unsafe impl Sync for WindowsBus {}
 
 impl WindowsBus {
     /// Makes the bus of a device. PASSIVE_LEVEL.
+    #[inline(never)]
     pub fn new(device: WDFDEVICE, instance: InstanceId, settings: Settings) -> Result<Box<WindowsBus>, NTSTATUS> {
-        const NO_MEMORY: NTSTATUS = STATUS_INSUFFICIENT_RESOURCES;
-        let bus = Bus::new(instance, settings.bus_options()).map_err(|error| match error {
-            NewBusError::OutOfMemory(_) => NO_MEMORY,
-            _ => STATUS_DEVICE_CONFIGURATION_ERROR,
-        })?;
-        let options = ConfigOptions {
-            policy: settings.policy,
-            style: GuestStyle::Messages,
-            capacity: settings.max_functions,
-            ..ConfigOptions::default()
-        };
-        let space = ConfigSpace::new(options).map_err(|_| NO_MEMORY)?;
-        let mut this = memory::try_box(WindowsBus {
+        // The room first: then the fields go there, and not through the stack.
+        let room = memory::try_room().ok_or(NO_MEMORY)?;
+        let bus = WindowsBus {
             device,
             settings,
             children: Children::new(device, settings.max_functions)?,
             receiver: Receiver::new(device)?,
             ranges: SpinLock::new(device, Ranges::default())?,
             instance,
-            engine: SpinLock::new(device, Engine { bus, channel: None })?,
-            config: SpinLock::new(device, Config { space, window: WindowPort::default(), base: 0 })?,
+            engine: new_engine(device, instance, &settings)?,
+            config: new_config(device, &settings)?,
             pump: Task::new(),
             publisher: Task::new(),
             lifecycle: BlockPoint::new(),
             closing: AtomicBool::new(false),
             _reserve: Reservation::new(2).ok_or(NO_MEMORY)?,
-        })
-        .ok_or(NO_MEMORY)?;
+        };
+        let mut this = Box::write(room, bus);
         this.lifecycle.initialise();
         this.children.initialise();
         // The bus does not move any more: its work items and timers find their tasks by address.
@@ -179,6 +173,8 @@ impl WindowsBus {
     pub fn flush(&self) {
         self.pump.flush();
         self.publisher.flush();
+        // The publisher's last poll may have found the pump alive, and queued it after the pump's flush.
+        self.pump.flush();
     }
 
     /// Runs the core's two futures, where they do not run.
@@ -208,7 +204,7 @@ impl WindowsBus {
                 self.lifecycle.point.wait(Some(nt::now().after(Duration::from_secs(1)))).await;
             }
         };
-        self.lifecycle.block_on(found, limit)
+        self.lifecycle.block_on(pin!(found), limit)
     }
 
     pub(crate) fn report_line(&self, level: u8, text: core::fmt::Arguments<'_>) {
@@ -220,6 +216,27 @@ impl WindowsBus {
         let bus = u64::from(self.instance.first_dword());
         events::ledger(bus, u64::from(slot.to_wire()), &driver::ledger(self, slot));
     }
+}
+
+#[inline(never)]
+fn new_engine(device: WDFDEVICE, instance: InstanceId, settings: &Settings) -> Result<Box<SpinLock<Engine>>, NTSTATUS> {
+    match Bus::new(instance, settings.bus_options()) {
+        Ok(bus) => SpinLock::boxed(device, Engine { bus, channel: None }),
+        Err(NewBusError::OutOfMemory(_)) => Err(NO_MEMORY),
+        Err(_) => Err(STATUS_DEVICE_CONFIGURATION_ERROR),
+    }
+}
+
+#[inline(never)]
+fn new_config(device: WDFDEVICE, settings: &Settings) -> Result<Box<SpinLock<Config>>, NTSTATUS> {
+    let options = ConfigOptions {
+        policy: settings.policy,
+        style: GuestStyle::Messages,
+        capacity: settings.max_functions,
+        ..ConfigOptions::default()
+    };
+    let space = ConfigSpace::new(options).map_err(|_| NO_MEMORY)?;
+    SpinLock::boxed(device, Config { space, window: WindowPort::default(), base: 0 })
 }
 
 /// Nothing is under way and nothing is open.

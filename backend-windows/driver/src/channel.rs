@@ -119,7 +119,7 @@ impl PacketPort for Channel {
         let status = unsafe {
             kmcl::VmbPacketSend(free.packet, free.payload.as_mut_ptr().cast(), length, core::ptr::null_mut(), flags)
         };
-        if status < 0 {
+        if !wdk::nt_success(status) {
             // The completion routine does not run for a packet that was not taken.
             free.busy.store(false, Ordering::Release);
             return Err(SendError::Busy);
@@ -250,7 +250,7 @@ unsafe extern "C" fn evt_completion(packet: *mut PacketObject, status: NTSTATUS,
         let (transaction, wanted) = ((*slot).transaction, (*slot).wants_completion);
         // From here on the slot may carry the next packet.
         (*slot).busy.store(false, Ordering::Release);
-        if wanted && status >= 0 {
+        if wanted && wdk::nt_success(status) {
             bus.receiver.deliver(bus, PacketKind::Completion, transaction, buffer.cast(), length);
         } else {
             hvpci_core::backend::Platform::wake(bus);

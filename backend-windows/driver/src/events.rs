@@ -42,7 +42,7 @@ pub fn register() {
     let mut handle = 0;
     // SAFETY: EtwRegister at PASSIVE_LEVEL with a static GUID and no callback.
     let status = unsafe { nt::EtwRegister(&PROVIDER, core::ptr::null_mut(), core::ptr::null_mut(), &mut handle) };
-    if status >= 0 {
+    if wdk::nt_success(status) {
         // SAFETY: EtwSetInformation with a live registration and static traits.
         let _ = unsafe {
             let length = PROVIDER_TRAITS.len() as u32;

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 use core::future::Future;
-use core::pin::{Pin, pin};
+use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 
@@ -209,8 +209,7 @@ impl BlockPoint {
     }
 
     /// Runs a future that waits at this point to its end, or until `limit`. PASSIVE_LEVEL.
-    pub fn block_on<T>(&self, future: impl Future<Output = T>, limit: Time) -> Option<T> {
-        let mut future = pin!(future);
+    pub fn block_on<T>(&self, mut future: Pin<&mut impl Future<Output = T>>, limit: Time) -> Option<T> {
         let mut context = Context::from_waker(Waker::noop());
         loop {
             if let Poll::Ready(value) = future.as_mut().poll(&mut context) {

@@ -123,7 +123,7 @@ fn settings_of(driver: WDFDRIVER) -> Settings {
             &mut key
         )
     };
-    if opened < 0 {
+    if !wdk::nt_success(opened) {
         return settings;
     }
     for value in Settings::VALUES {

@@ -55,7 +55,7 @@ pub unsafe extern "system" fn driver_entry(driver: &mut DRIVER_OBJECT, registry_
             WDF_NO_HANDLE.cast::<WDFDRIVER>()
         )
     };
-    if status < 0 {
+    if !wdk::nt_success(status) {
         events::unregister();
     }
     status

@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 use core::alloc::{GlobalAlloc, Layout};
+use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
@@ -160,18 +161,17 @@ pub fn future<'a, F: Future + Send + 'a>(future: F) -> Pin<Box<dyn Future<Output
 
 /// Boxes a value; `None` without memory, and then the value is dropped.
 pub fn try_box<T>(value: T) -> Option<Box<T>> {
+    Some(Box::write(try_room()?, value))
+}
+
+/// Room for a value; `None` without memory.
+pub fn try_room<T>() -> Option<Box<MaybeUninit<T>>> {
     let layout = Layout::new::<T>();
     if layout.size() == 0 {
-        return Some(Box::new(value));
+        return Some(Box::new(MaybeUninit::uninit()));
     }
     // SAFETY: a layout of non-zero size.
-    let place = unsafe { alloc::alloc::alloc(layout) }.cast::<T>();
-    if place.is_null() {
-        return None;
-    }
+    let place = unsafe { alloc::alloc::alloc(layout) }.cast::<MaybeUninit<T>>();
     // SAFETY: room for a T, aligned, from the global allocator.
-    unsafe {
-        place.write(value);
-        Some(Box::from_raw(place))
-    }
+    (!place.is_null()).then(|| unsafe { Box::from_raw(place) })
 }

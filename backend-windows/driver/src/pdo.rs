@@ -1,12 +1,14 @@
 //! The functions as devices: one PDO each.
 
 use alloc::vec::Vec;
+use core::pin::{Pin, pin};
 use core::time::Duration;
 
 use hvpci_core::Slot;
 use hvpci_core::backend::Platform;
 use hvpci_core::bus::{Reply, Request};
 use hvpci_core::driver::{self, RequestFailure};
+use hvpci_core::interrupt::{InterruptRequest, MsiEntry};
 use hvpci_windows::ids::{Id, Ids};
 use hvpci_windows::interrupts::{self, Connected, Unprogrammed};
 use hvpci_windows::resources::{self, Memory, MemoryNeed};
@@ -76,6 +78,7 @@ fn create(parent: WDFDEVICE, id: ChildId, mut init: PWDFDEVICE_INIT) -> Result<(
     let function = bus.children.with(slot, |child| child.function).ok_or(STATUS_NO_SUCH_DEVICE)?;
     let ids = Ids(&function.description);
     name(init, &ids)?;
+    add_ids(init, &ids)?;
 
     let mut pnp = WDF_PNPPOWER_EVENT_CALLBACKS {
         Size: size_of::<WDF_PNPPOWER_EVENT_CALLBACKS>() as ULONG,
@@ -130,6 +133,7 @@ fn create(parent: WDFDEVICE, id: ChildId, mut init: PWDFDEVICE_INIT) -> Result<(
 }
 
 /// Gives the device its identifiers.
+#[inline(never)]
 fn name(init: PWDFDEVICE_INIT, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
     let (device, instance, text, location) = (ids.device(), ids.instance(), ids.description(), ids.location(0));
     let string = |id: &Id| unicode(id.units());
@@ -137,12 +141,6 @@ fn name(init: PWDFDEVICE_INIT, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
     unsafe {
         check(call_unsafe_wdf_function_binding!(WdfPdoInitAssignDeviceID, init, &string(&device)))?;
         check(call_unsafe_wdf_function_binding!(WdfPdoInitAssignInstanceID, init, &string(&instance)))?;
-        for id in &ids.hardware() {
-            check(call_unsafe_wdf_function_binding!(WdfPdoInitAddHardwareID, init, &string(id)))?;
-        }
-        for id in &ids.compatible() {
-            check(call_unsafe_wdf_function_binding!(WdfPdoInitAddCompatibleID, init, &string(id)))?;
-        }
         check(call_unsafe_wdf_function_binding!(
             WdfPdoInitAddDeviceText,
             init,
@@ -151,6 +149,20 @@ fn name(init: PWDFDEVICE_INIT, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
             LOCALE
         ))?;
         call_unsafe_wdf_function_binding!(WdfPdoInitSetDefaultLocale, init, LOCALE);
+    }
+    Ok(())
+}
+
+/// Gives the device the lists by which a driver is found for it.
+#[inline(never)]
+fn add_ids(init: PWDFDEVICE_INIT, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
+    for id in &ids.hardware() {
+        // SAFETY: EvtChildListCreateDevice hands over `init`; KMDF copies the string, which outlives the call.
+        check(unsafe { call_unsafe_wdf_function_binding!(WdfPdoInitAddHardwareID, init, &unicode(id.units())) })?;
+    }
+    for id in &ids.compatible() {
+        // SAFETY: as above.
+        check(unsafe { call_unsafe_wdf_function_binding!(WdfPdoInitAddCompatibleID, init, &unicode(id.units())) })?;
     }
     Ok(())
 }
@@ -252,7 +264,7 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
         if with_child(device, |child| core::mem::take(&mut child.state.kept_mapped))? {
             return Ok(());
         }
-        let powered = wait_for(bus, slot, driver::power_on(bus, slot)).and_then(|()| connect_messages(device));
+        let powered = wait_for(bus, slot, pin!(driver::power_on(bus, slot))).and_then(|()| connect_messages(device));
         bus.report_ledger(slot);
         powered
     };
@@ -271,17 +283,18 @@ unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, target: WDF_POWER_DEVICE_STA
     // A child that has left is powered down by the host.
     if with_child(device, |_| ()).is_ok() {
         disconnect_messages(device);
-        let _ = wait_for(bus, slot, driver::power_off(bus, slot));
+        let _ = wait_for(bus, slot, pin!(driver::power_off(bus, slot)));
         bus.report_ledger(slot);
     }
     STATUS_SUCCESS
 }
 
 /// Runs a request about a function to its end. A failure is this function's alone.
+#[inline(never)]
 fn wait_for<T>(
     bus: &WindowsBus,
     slot: Slot,
-    request: impl Future<Output = Result<T, RequestFailure>>,
+    request: Pin<&mut impl Future<Output = Result<T, RequestFailure>>>,
 ) -> Result<T, NTSTATUS> {
     let block = bus.children.point(slot).ok_or(STATUS_NO_SUCH_DEVICE)?;
     let limit = bus.settings.request_timeout.saturating_mul(POWER_REQUESTS).max(Duration::from_secs(1));
@@ -297,6 +310,7 @@ fn wait_for<T>(
 
 /// The seam for message interrupts: see [`hvpci_windows::interrupts`] for what it assumes. Nothing happens for a function to
 /// which the PnP manager assigned none, which is every function for now: its requirements ask for none.
+#[inline(never)]
 fn connect_messages(device: WDFDEVICE) -> Result<(), NTSTATUS> {
     let (bus, slot) = place(device)?;
     let messages = with_child(device, |child| core::mem::take(&mut child.messages))?;
@@ -306,10 +320,7 @@ fn connect_messages(device: WDFDEVICE) -> Result<(), NTSTATUS> {
     let mut room = Ok(());
     let count = u16::try_from(messages.len()).unwrap_or(u16::MAX);
     bus.with_bus(&mut |bus, _| room = bus.reserve_interrupts(count));
-    let create = |request| match wait_for(bus, slot, driver::request(bus, Request::CreateInterrupt(request)))? {
-        Reply::Interrupt { entry, .. } => Ok(entry),
-        _ => Err(STATUS_DEVICE_NOT_READY),
-    };
+    let create = |request| create_interrupt(bus, slot, request);
     let mut connected = Connected::new();
     let result = match room {
         Ok(()) => interrupts::connect(slot, &messages, create, &mut Unprogrammed, &mut connected).map_err(|error| {
@@ -321,9 +332,18 @@ fn connect_messages(device: WDFDEVICE) -> Result<(), NTSTATUS> {
     with_child(device, |child| (child.messages, child.connected) = (messages, connected))?;
     if result.is_err() {
         disconnect_messages(device);
-        let _ = wait_for(bus, slot, driver::power_off(bus, slot));
+        let _ = wait_for(bus, slot, pin!(driver::power_off(bus, slot)));
     }
     result
+}
+
+/// One message at the host. On its own, as the request takes room on the stack.
+#[inline(never)]
+fn create_interrupt(bus: &WindowsBus, slot: Slot, request: InterruptRequest) -> Result<MsiEntry, NTSTATUS> {
+    match wait_for(bus, slot, pin!(driver::request(bus, Request::CreateInterrupt(request))))? {
+        Reply::Interrupt { entry, .. } => Ok(entry),
+        _ => Err(STATUS_DEVICE_NOT_READY),
+    }
 }
 
 /// Deletes what the host created for a function's messages.

@@ -12,7 +12,7 @@ use wdk_sys::{NTSTATUS, UNICODE_STRING};
 
 /// `Err` for a status that is not a success.
 pub fn check(status: NTSTATUS) -> Result<(), NTSTATUS> {
-    if status >= 0 { Ok(()) } else { Err(status) }
+    if wdk::nt_success(status) { Ok(()) } else { Err(status) }
 }
 
 /// A counted string over `units`, which outlives it by the caller's care: Windows copies what it keeps.

@@ -86,12 +86,12 @@ impl Timer {
     /// Runs the callback at `deadline`, instead of when it was due before. At most DISPATCH_LEVEL.
     pub fn start(&self, deadline: Time) {
         // SAFETY: WdfTimerStart on a live timer with a relative time.
-        unsafe { call_unsafe_wdf_function_binding!(WdfTimerStart, self.0, nt::relative(deadline)) };
+        let _was_set = unsafe { call_unsafe_wdf_function_binding!(WdfTimerStart, self.0, nt::relative(deadline)) };
     }
 
     /// Stops the timer and waits until its callback is not running. PASSIVE_LEVEL.
     pub fn stop(&self) {
         // SAFETY: WdfTimerStop with Wait TRUE on a live timer at PASSIVE_LEVEL.
-        unsafe { call_unsafe_wdf_function_binding!(WdfTimerStop, self.0, 1) };
+        let _was_set = unsafe { call_unsafe_wdf_function_binding!(WdfTimerStop, self.0, 1) };
     }
 }

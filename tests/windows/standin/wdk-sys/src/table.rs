@@ -12,9 +12,11 @@ unsafe extern "C" {
     static WdfDriverGlobals: PWDF_DRIVER_GLOBALS;
 }
 
+// As the genuine macro has it, no result may be dropped unseen.
 macro_rules! wdf {
     ($($index:literal fn $name:ident($($a:ident: $t:ty),* $(,)?) $(-> $r:ty)?;)*) => {
         $(#[inline]
+        $(#[doc = stringify!($r)] #[must_use])?
         pub unsafe fn $name($($a: $t),*) $(-> $r)? {
             unsafe {
                 let entry = (*WdfFunctions_01033.add($index)).unwrap_unchecked();
