@@ -14,9 +14,9 @@ use crate::backend::{Platform, PlatformError, Waiter};
 use crate::bus::{
     Action, ActionDone, BusStatus, Packet, PublishAction, Reply, Request, RequestError, SubmitError, Ticket,
 };
-use crate::config::{ConfigError, EnableRefused, Functions};
+use crate::config::{ConfigError, EnableRefused, Functions, MessageCapability, MessagesRefused};
 use crate::decode::Ledger;
-use crate::wire::PowerState;
+use crate::wire::{MsiEntry, PowerState};
 
 /// Runs the engine half of a bus until the bus is over: stopped, failed or gone, with everything given back.
 ///
@@ -348,6 +348,33 @@ pub async fn power_off(platform: &dyn Platform, slot: Slot) -> Result<(), Reques
         request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
     }
     Ok(())
+}
+
+/// How a function signals interrupts by message, for platforms whose operating system leaves that to the bus. Any context.
+pub fn message_capability(platform: &dyn Platform, slot: Slot) -> Option<MessageCapability> {
+    let mut capability = None;
+    platform.with_config(&mut |config, port| capability = config.message_capability(port, slot));
+    capability
+}
+
+/// Switches a function's messages on: see [`crate::config::ConfigSpace::enable_messages`]. Any context.
+pub fn enable_messages(
+    platform: &dyn Platform,
+    slot: Slot,
+    capability: MessageCapability,
+    entry: &MsiEntry,
+    count: u16,
+) -> Result<(), MessagesRefused> {
+    let mut result = Ok(());
+    platform.with_config(&mut |config, port| {
+        result = config.enable_messages(port, slot, capability, entry, count);
+    });
+    result
+}
+
+/// Switches a function's messages off, where it still answers. Any context.
+pub fn disable_messages(platform: &dyn Platform, slot: Slot, capability: MessageCapability) {
+    platform.with_config(&mut |config, port| config.disable_messages(port, slot, capability));
 }
 
 /// What a function has cost so far, both halves added up. Any context.

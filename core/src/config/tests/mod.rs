@@ -5,6 +5,7 @@ mod flips;
 mod hazards;
 mod invariants;
 mod lifecycle;
+mod messages;
 mod properties;
 mod reads;
 mod recording;
