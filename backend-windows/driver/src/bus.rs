@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use core::time::Duration;
 
 use hvpci_core::bus::{Bus, BusStatus, NewBusError};
@@ -63,6 +63,8 @@ pub struct WindowsBus {
     /// Where a PnP callback of the bus device waits for the bus.
     pub(crate) lifecycle: BlockPoint,
     pub(crate) closing: AtomicBool,
+    /// Records of interrupts that the engine was given room for.
+    pub(crate) interrupt_room: AtomicU16,
     _reserve: Reservation,
 }
 
@@ -99,6 +101,7 @@ impl WindowsBus {
             publisher: Task::new(),
             lifecycle: BlockPoint::new(),
             closing: AtomicBool::new(false),
+            interrupt_room: AtomicU16::new(0),
             _reserve: Reservation::new(2).ok_or(NO_MEMORY)?,
         })
         .ok_or(NO_MEMORY)?;

@@ -130,6 +130,19 @@ impl Children {
         self.table.with(|table| table.iter_mut().find(|child| child.function.description.slot == slot).map(f))
     }
 
+    /// The messages assigned to all children. At most DISPATCH_LEVEL.
+    pub fn messages(&self) -> usize {
+        self.table.with(|table| table.iter().map(|child| child.messages.len()).sum())
+    }
+
+    /// The host could not create an interrupt again after a resume. At most DISPATCH_LEVEL.
+    pub fn interrupt_lost(&self, handle: u64) {
+        self.table.with(|table| {
+            let all = table.iter_mut().flat_map(|child| &mut child.connected);
+            all.filter(|connection| connection.handle == Some(handle)).for_each(|lost| lost.handle = None);
+        });
+    }
+
     /// The host forgets what is mapped when the bus goes down.
     pub fn forget_kept_maps(&self) {
         self.table.with(|table| table.iter_mut().for_each(|child| child.state.kept_mapped = false));

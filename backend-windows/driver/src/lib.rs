@@ -16,6 +16,7 @@ mod executor;
 mod fdo;
 mod interface;
 mod memory;
+mod messages;
 mod pdo;
 mod platform;
 mod sys;

@@ -181,12 +181,18 @@ impl Platform for WindowsBus {
         memory::future(Unpublish::new(self, &self.publisher.point, slot, reason))
     }
 
-    fn interrupt_recreated(&self, _: InterruptHandle, slot: Slot, entry: MsiEntry) {
-        // The seam of hvpci_windows::interrupts: nobody has found out who writes a message table on Windows.
-        self.report_line(events::WARNING, format_args!("{slot}: an interrupt moved to data {:#x}", entry.data));
+    fn interrupt_recreated(&self, handle: InterruptHandle, slot: Slot, entry: MsiEntry) {
+        // Its function does not decode after a resume: the table is written when its driver brings it back to D0.
+        self.children.with(slot, |child| {
+            let same = child.connected.iter_mut().filter(|connection| connection.handle == Some(handle.number()));
+            same.for_each(|connection| connection.entry = entry);
+        });
     }
 
     fn report(&self, report: &Report) {
+        if let Report::InterruptLost(handle) = report {
+            self.children.interrupt_lost(handle.number());
+        }
         let level = match report {
             Report::Failed(_) | Report::FunctionFailed { .. } => events::ERROR,
             Report::Negotiated(_) | Report::FunctionFound(_) | Report::FunctionGone(_) => events::INFORMATION,

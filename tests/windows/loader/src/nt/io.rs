@@ -77,16 +77,24 @@ unsafe extern "win64" fn IofCallDriver(_device: usize, _irp: usize) -> i32 {
     status::NOT_SUPPORTED
 }
 
+fn map(what: &str, physical: u64, bytes: usize) -> usize {
+    with(|world| {
+        // What decodes at that address is a BAR; the config window does not.
+        let bar = world.host.memory_read(world.time(), physical) != u32::MAX;
+        if world.allocation_fails(what) { 0 } else { world.mmio.map(physical, bytes, bar) }
+    })
+}
+
 unsafe extern "win64" fn MmMapIoSpaceEx(physical: u64, bytes: usize, protection: u32) -> usize {
     irql::at_most(DISPATCH, "MmMapIoSpaceEx");
     rule!(protection == 0x204, "MmMapIoSpaceEx: protection {protection:#x} is not PAGE_READWRITE | PAGE_NOCACHE");
-    with(|world| if world.allocation_fails("MmMapIoSpaceEx") { 0 } else { world.mmio.map(physical, bytes) })
+    map("MmMapIoSpaceEx", physical, bytes)
 }
 
 unsafe extern "win64" fn MmMapIoSpace(physical: u64, bytes: usize, cache: u32) -> usize {
     irql::at_most(DISPATCH, "MmMapIoSpace");
     rule!(cache == 0, "MmMapIoSpace: cache type {cache} is not MmNonCached");
-    with(|world| if world.allocation_fails("MmMapIoSpace") { 0 } else { world.mmio.map(physical, bytes) })
+    map("MmMapIoSpace", physical, bytes)
 }
 
 unsafe extern "win64" fn MmUnmapIoSpace(at: usize, bytes: usize) {

@@ -151,6 +151,7 @@ fn slow_map(file: &str, _step: u32) {
 fn allocation(file: &str, _step: u32) {
     let mut machine = crate::scenario::machine::Machine::load(file);
     let buses = crate::scenario::machine::host(HostOptions::default(), 1, 1, 1 << 30);
+    with(|world| world.pnp.arbitrates = true);
     if machine.enter().is_ok() {
         let _ = try_up(buses[0], 1);
         sleep(1_000_000_000);

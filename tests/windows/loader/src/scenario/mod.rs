@@ -5,6 +5,7 @@ mod access;
 mod bringup;
 mod faults;
 pub mod machine;
+mod messages;
 mod power;
 mod removal;
 mod steps;
@@ -24,7 +25,15 @@ pub struct Scenario {
 
 /// All scenarios.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    [bringup::SCENARIOS, access::SCENARIOS, removal::SCENARIOS, power::SCENARIOS, faults::SCENARIOS, threads::SCENARIOS]
-        .into_iter()
-        .flatten()
+    [
+        bringup::SCENARIOS,
+        access::SCENARIOS,
+        messages::SCENARIOS,
+        removal::SCENARIOS,
+        power::SCENARIOS,
+        faults::SCENARIOS,
+        threads::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
 }
