@@ -89,7 +89,8 @@ impl MappedTable {
         let address = LARGE_INTEGER { QuadPart: i64::try_from(base - first as u64).ok()? };
         // SAFETY: MmMapIoSpaceEx at PASSIVE_LEVEL on whole pages of a BAR of a function of this bus.
         let page = unsafe { nt::MmMapIoSpaceEx(address, whole, PAGE_READWRITE | PAGE_NOCACHE) };
-        (!page.is_null()).then_some(MappedTable { page: page.cast(), first, end })
+        // Not `then_some`: what it would build, and drop, unmaps.
+        (!page.is_null()).then(|| MappedTable { page: page.cast(), first, end })
     }
 
     /// Stores 32 bits at an offset, a multiple of 4. False outside of what was mapped.
