@@ -7,9 +7,9 @@
 //!
 //! The other functions are what a backend's callbacks call, in any context; they neither sleep nor allocate.
 
+use core::future::Future;
 use core::task::Poll;
 
-use crate::Slot;
 use crate::backend::{Platform, PlatformError, Waiter};
 use crate::bus::{
     Action, ActionDone, BusStatus, Packet, PublishAction, Reply, Request, RequestError, SubmitError, Ticket,
@@ -17,6 +17,7 @@ use crate::bus::{
 use crate::config::{ConfigError, EnableRefused, Functions, MessageCapability, MessagesRefused};
 use crate::decode::Ledger;
 use crate::wire::{MsiEntry, PowerState};
+use crate::{Slot, Time};
 
 /// Runs the engine half of a bus until the bus is over: stopped, failed or gone, with everything given back.
 ///
@@ -307,18 +308,29 @@ pub enum RequestFailure {
 }
 
 /// Submits a request and waits for its answer. Sleepable context; ends at the request's deadline at the latest. One at a
-/// time per function, because it waits as [`Waiter::Function`].
+/// time per function, because it waits as [`Waiter::Function`]: a platform with other places to wait at calls [`submit`]
+/// and [`answer`].
 pub async fn request(platform: &dyn Platform, request: Request) -> Result<Reply, RequestFailure> {
     let slot = request.slot();
     let ticket = submit(platform, request)?;
+    Ok(answer(platform, ticket, |deadline| platform.wait(Waiter::Function(slot), deadline)).await?)
+}
+
+/// Waits for the answer to a request. `wait` waits, where the caller likes, until [`Platform::wake`] was called since it
+/// last returned, or until the deadline it is given. Sleepable context; ends at the request's deadline at the latest.
+pub async fn answer<W: Future<Output = ()>>(
+    platform: &dyn Platform,
+    ticket: Ticket,
+    wait: impl Fn(Option<Time>) -> W,
+) -> Result<Reply, RequestError> {
     loop {
         if let Poll::Ready(result) = poll(platform, ticket) {
-            return Ok(result?);
+            return result;
         }
         // A time that has come already concerns the pump: waiting for it here would be spinning.
         let mut deadline = None;
         platform.with_bus(&mut |bus, _| deadline = bus.poll_timeout().filter(|at| *at > platform.now()));
-        platform.wait(Waiter::Function(slot), deadline).await;
+        wait(deadline).await;
     }
 }
 

@@ -95,7 +95,7 @@ fn add(driver: WDFDRIVER, mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
         call_unsafe_wdf_function_binding!(WdfDeviceSetBusInformationForChildren, device, &mut children);
     }
     let bus = WindowsBus::new(device, instance_of(device), settings_of(driver))?;
-    handle::set_context(device.cast(), Context { owner: Box::into_raw(bus).cast(), number: 0 });
+    handle::set_context(device.cast(), Context { owner: Box::into_raw(bus).cast(), ..Context::default() });
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 extern crate alloc;
 extern crate wdk_panic;
 
+mod blocks;
 mod bus;
 mod channel;
 mod children;

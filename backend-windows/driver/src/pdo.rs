@@ -24,7 +24,7 @@ use crate::events;
 use crate::fdo::{append_need, assigned, status};
 use crate::sys::handle::{self, Context};
 use crate::sys::{check, nt, unicode};
-use crate::{interface, messages};
+use crate::{blocks, interface, messages};
 
 /// English, as the texts are.
 const LOCALE: u32 = 0x409;
@@ -118,8 +118,12 @@ fn create(parent: WDFDEVICE, id: ChildId, mut init: PWDFDEVICE_INIT) -> Result<(
     }
     // The bus stays while the child's memory does; `evt_destroy` gives the reference back.
     handle::reference(parent.cast());
-    handle::set_context(device.cast(), Context { owner, number: u64::from(id.slot) });
+    let context = Context { owner, number: u64::from(id.slot), ..Context::default() };
+    handle::set_context(device.cast(), context);
     interface::offer(device)?;
+    let other = blocks::offer(device, function.description.serial)?.cast();
+    handle::reference(other);
+    handle::set_context(device.cast(), Context { other, ..context });
     bus.children.with(slot, |child| {
         child.device = device;
         child.state.created = true;
@@ -161,6 +165,7 @@ unsafe extern "C" fn evt_destroy(device: WDFOBJECT) {
         child.device = core::ptr::null_mut();
         (child.state.created, child.state.started) = (false, false);
     });
+    blocks::release(device.cast());
     bus.wake();
     handle::dereference(bus.device.cast());
 }

@@ -16,7 +16,7 @@ use crate::bus::WindowsBus;
 use crate::children::Unpublish;
 use crate::sys::mmio::MappedWindow;
 use crate::sys::nt;
-use crate::{channel, events, memory};
+use crate::{blocks, channel, events, memory};
 
 /// The sending side while there is no channel.
 struct NoChannel;
@@ -192,6 +192,9 @@ impl Platform for WindowsBus {
     fn report(&self, report: &Report) {
         if let Report::InterruptLost(handle) = report {
             self.children.interrupt_lost(handle.number());
+        }
+        if let Report::BlocksInvalidated { slot, mask } = report {
+            return blocks::invalidated(self, *slot, *mask);
         }
         let level = match report {
             Report::Failed(_) | Report::FunctionFailed { .. } => events::ERROR,

@@ -2,6 +2,7 @@
 //! it; those with several steps run once per step.
 
 mod access;
+mod blocks;
 mod bringup;
 mod faults;
 pub mod machine;
@@ -28,6 +29,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
     [
         bringup::SCENARIOS,
         access::SCENARIOS,
+        blocks::SCENARIOS,
         messages::SCENARIOS,
         removal::SCENARIOS,
         power::SCENARIOS,
