@@ -317,20 +317,37 @@ pub async fn request(platform: &dyn Platform, request: Request) -> Result<Reply,
 }
 
 /// Waits for the answer to a request. `wait` waits, where the caller likes, until [`Platform::wake`] was called since it
-/// last returned, or until the deadline it is given. Sleepable context; ends at the request's deadline at the latest.
+/// last returned, or until the deadline it is given. Sleepable context; ends at the request's deadline at the latest. A
+/// caller that drops the future before gives the request up with it, as by [`withdraw`].
 pub async fn answer<W: Future<Output = ()>>(
     platform: &dyn Platform,
     ticket: Ticket,
     wait: impl Fn(Option<Time>) -> W,
 ) -> Result<Reply, RequestError> {
+    let mut held = Held { platform, ticket: Some(ticket) };
     loop {
         if let Poll::Ready(result) = poll(platform, ticket) {
+            held.ticket = None;
             return result;
         }
         // A time that has come already concerns the pump: waiting for it here would be spinning.
         let mut deadline = None;
         platform.with_bus(&mut |bus, _| deadline = bus.poll_timeout().filter(|at| *at > platform.now()));
         wait(deadline).await;
+    }
+}
+
+/// A ticket that is given up when it is dropped.
+struct Held<'a> {
+    platform: &'a dyn Platform,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            withdraw(self.platform, ticket);
+        }
     }
 }
 

@@ -177,13 +177,8 @@ fn transact(bus: &WindowsBus, slot: Slot, request: Request) -> Result<Reply, NTS
     let answered = asked.and_then(|ticket| {
         let limit = nt::now().after(bus.settings.request_timeout.saturating_mul(2));
         let answer = driver::answer(bus, ticket, |deadline| point.point.wait(deadline));
-        point
-            .block_on(answer, limit)
-            .unwrap_or_else(|| {
-                driver::withdraw(bus, ticket);
-                Err(RequestError::Timeout)
-            })
-            .map_err(RequestFailure::from)
+        // What is not answered by then is given up.
+        point.block_on(answer, limit).unwrap_or(Err(RequestError::Timeout)).map_err(RequestFailure::from)
     });
     answered.map_err(|failure| {
         events::write(events::WARNING, format_args!("{slot}: config block: {failure}"));

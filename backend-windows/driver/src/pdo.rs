@@ -1,7 +1,6 @@
 //! The functions as devices: one PDO each.
 
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use hvpci_core::Slot;
 use hvpci_core::backend::Platform;
@@ -28,9 +27,6 @@ use crate::{blocks, interface, messages};
 
 /// English, as the texts are.
 const LOCALE: u32 = 0x409;
-/// Up to three messages are sent to power a function; each has the engine's deadline, and then some.
-const POWER_REQUESTS: u32 = 4;
-
 /// The bus and the slot of a child device.
 pub fn place<'a>(device: WDFDEVICE) -> Result<(&'a WindowsBus, Slot), NTSTATUS> {
     let context = handle::context(device.cast());
@@ -303,15 +299,15 @@ fn power_down(device: WDFDEVICE, bus: &WindowsBus, slot: Slot) {
     let _ = wait_for(bus, slot, driver::power_off(bus, slot));
 }
 
-/// Runs a request about a function to its end. A failure is this function's alone.
+/// Runs a request about a function to its end: the host's answer, the engine's deadline, or the end of the function or
+/// the channel, whichever is first. A failure is this function's alone.
 pub fn wait_for<T>(
     bus: &WindowsBus,
     slot: Slot,
     request: impl Future<Output = Result<T, RequestFailure>>,
 ) -> Result<T, NTSTATUS> {
     let block = bus.children.point(slot).ok_or(STATUS_NO_SUCH_DEVICE)?;
-    let limit = bus.settings.request_timeout.saturating_mul(POWER_REQUESTS).max(Duration::from_secs(1));
-    match block.block_on(request, nt::now().after(limit)) {
+    match block.block_on(request, nt::now().after(bus.settings.power_limit())) {
         Some(Ok(value)) => Ok(value),
         Some(Err(failure)) => {
             events::write(events::ERROR, format_args!("{slot}: {failure}"));

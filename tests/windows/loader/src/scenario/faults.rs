@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hvpci_core::Time;
+use hvpci_core::{Slot, Time};
+use hvpci_mock::host::packet::MessageType;
 use hvpci_mock::host::{Fault, FaultPlan, FaultRule, HostOptions, PacketKind, Trigger};
 
 use crate::scenario::Scenario;
@@ -26,6 +27,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         run: hostile,
     },
     Scenario { name: "garbage", about: "packets nobody asked for, of every length", steps: 1, run: garbage },
+    Scenario {
+        name: "silent-power",
+        about: "the host never answers D0, answers late, or goes: the start ends at MapTimeoutSeconds, or at once",
+        steps: 4,
+        run: silent_power,
+    },
     Scenario {
         name: "slow-map",
         about: "a map that takes 50 s delays its child, not the bus",
@@ -135,6 +142,50 @@ fn garbage(file: &str, _step: u32) {
     sleep(100_000_000);
     let left = pnp::child::of(up.fdo);
     expect!(left == up.pdos, "garbage changed the children: {left:x?}");
+    down(machine, &buses);
+}
+
+/// The child's start waits for the map's deadline and no longer; afterwards it can be started. 1: the default deadline. 2: a
+/// set one. 3: the answer comes after the deadline. 4: the channel goes while the child waits.
+fn silent_power(file: &str, step: u32) {
+    let (mut machine, buses) = boot(file, HostOptions::default(), 1, 2);
+    let wanted = if step == 2 { 5 } else { 120 };
+    if step == 2 {
+        with(|world| world.wdf.parameters.insert("MapTimeoutSeconds".to_owned(), 5));
+    }
+    let (bus, up) = (buses[0], up(buses[0], 2));
+    let fault = if step == 3 { Fault::Delay(Duration::from_secs(150)) } else { Fault::LoseRequest };
+    let plan = FaultPlan::at(MessageType::DEVICE_POWER_STATE_CHANGE, 1, fault);
+    with(|world| world.host.set_faults(bus, plan));
+    if step == 4 {
+        crate::world::spawn("an administrator", move || {
+            sleep(7_000_000_000);
+            with(|world| {
+                let now = world.time();
+                world.host.rescind(bus, now);
+                world.changed();
+            });
+        });
+    }
+    let began = with(|world| world.now());
+    let started = pnp::child::start_child(bus, up.pdos[0]);
+    let waited = (with(|world| world.now()) - began) / 1_000_000_000;
+    println!("the start ended after {waited} s: {started:x?}");
+    expect!(started.is_err(), "the child started without an answer of the host");
+    if step == 4 {
+        expect!(waited == 7, "the start went on for {waited} s, 7 s being what the channel lived");
+        sleep(5_000_000_000);
+        machine.unload();
+        return check_the_guest();
+    }
+    expect!(waited == wanted, "the start ended after {waited} s, not {wanted}");
+    let neighbour = pnp::child::start_child(bus, up.pdos[1]);
+    expect!(neighbour.is_ok(), "the neighbour did not start: {neighbour:x?}");
+    sleep(60_000_000_000);
+    let again = pnp::child::start_child(bus, up.pdos[0]);
+    expect!(again.is_ok(), "the second try failed: {again:x?}");
+    let decodes = with(|world| world.host.function(bus, Slot::ZERO)).is_some_and(|function| function.decodes);
+    expect!(decodes, "the function does not decode after the second try");
     down(machine, &buses);
 }
 
