@@ -40,6 +40,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         run: slow_map,
     },
     Scenario {
+        name: "leftover",
+        about: "a previous kernel left decode on: off before any BAR is sent, also after a crash with the bus in D0",
+        steps: 2,
+        run: leftover,
+    },
+    Scenario {
         name: "allocation",
         about: "the n-th allocation fails; run by `loader allocations`",
         steps: 0,
@@ -195,6 +201,53 @@ fn slow_map(file: &str, _step: u32) {
     let (machine, buses) = boot(file, options, 1, 1);
     let up = up(buses[0], 1);
     start_children(&up);
+    down(machine, &buses);
+}
+
+/// 1: decode was left on, and the host lets the bus into D0. 2: a kernel died with the bus in D0 and its function running.
+fn leftover(file: &str, step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let bus = buses[0];
+    if step == 2 {
+        let said: [&[u32]; 3] = [
+            &[0x4249_0013, 0x0001_0004],
+            &[0x4249_0007, 0, 0xEFFF_0000, 0],
+            // RESOURCES_ASSIGNED2 without addresses.
+            &[&[0x4249_0016][..], &[0; 51]].concat(),
+        ];
+        let opened = with(|world| world.host.open_channel(bus, world.time()));
+        expect!(opened, "the first kernel could not open the channel");
+        for (id, words) in (1..).zip(said) {
+            let payload: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            with(|world| {
+                let now = world.time();
+                let sent = world.host.guest_packet(bus, now, PacketKind::InBand, true, id, &payload);
+                expect!(sent.is_ok(), "the first kernel could not speak: {sent:?}");
+            });
+            sleep(1_000_000);
+            while with(|world| world.host.next_packet(bus, world.time())).is_some() {}
+        }
+    }
+    with(|world| {
+        // Where the first kernel had it: space that this one's bus may well be given.
+        world.host.set_leftover(bus, Slot::ZERO, true, &[(0, 0x20_0000_0000)]);
+        if step == 2 {
+            world.host.crash(bus);
+        }
+    });
+    if step == 2 {
+        let left = with(|world| world.host.function(bus, Slot::ZERO)).is_some_and(|f| f.assigned && f.decodes);
+        expect!(left, "the first kernel left nothing");
+    }
+    let up = up(bus, 1);
+    let decodes = || with(|world| world.host.function(bus, Slot::ZERO)).is_some_and(|function| function.decodes);
+    expect!(!decodes(), "decode is still on when the function is shown");
+    start_children(&up);
+    expect!(decodes(), "the function does not decode though its driver runs");
+    let ledger = with(|world| world.host.bus_ledger(bus));
+    println!("{ledger:?}");
+    expect!(ledger.maps == 1 && ledger.unmaps <= 1, "{} maps, {} unmaps", ledger.maps, ledger.unmaps);
+    // The mock host counts a BAR that is sent while it decodes as a violation.
     down(machine, &buses);
 }
 
