@@ -358,6 +358,7 @@ pub async fn power_on(platform: &dyn Platform, slot: Slot) -> Result<(), Request
     let mut plan = Err(EnableRefused::NoFunction { slot });
     platform.with_config(&mut |config, port| plan = config.plan_power_on(port, slot));
     let plan = plan?;
+    let mut planned = Planned { platform, slot, open: true };
     if plan.power_off_first {
         request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
     }
@@ -365,7 +366,26 @@ pub async fn power_on(platform: &dyn Platform, slot: Slot) -> Result<(), Request
         request(platform, Request::AssignResources { slot, bars }).await?;
         platform.with_config(&mut |config, _| config.bars_assigned(slot, &bars));
     }
-    request(platform, Request::PowerState { slot, state: PowerState::D0 }).await.map(|_| ())
+    let ticket = submit(platform, Request::PowerState { slot, state: PowerState::D0 })?;
+    // The engine tells the config half how that ends, whatever becomes of this future.
+    planned.open = false;
+    let wait = |deadline| platform.wait(Waiter::Function(slot), deadline);
+    Ok(answer(platform, ticket, wait).await.map(|_| ())?)
+}
+
+/// A plan to turn decode on, until the host is asked to. Dropped before, it is given up.
+struct Planned<'a> {
+    platform: &'a dyn Platform,
+    slot: Slot,
+    open: bool,
+}
+
+impl Drop for Planned<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.platform.with_config(&mut |config, _| config.power_abandoned(self.slot));
+        }
+    }
 }
 
 /// Message style: turns a function's decode off when its driver stops (D3). Sleepable context; one power change at a time

@@ -165,6 +165,7 @@ impl ConfigSpace {
             function.power = Default::default();
             function.awaiting = false;
             function.gone = false;
+            function.powering = false;
             function.masks_stale = false;
             function.resizable = false;
         }
@@ -191,6 +192,7 @@ impl ConfigSpace {
             if self.functions.get(at).is_some_and(|function| function.occupancy == Occupancy::Departing) {
                 self.vacate(at);
             } else if let Some(function) = self.attached_mut(at) {
+                function.powering = false;
                 let was = function.decode.host_unmapped();
                 function.count_host_unmap(was);
             }
