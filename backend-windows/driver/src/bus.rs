@@ -139,7 +139,6 @@ impl WindowsBus {
 
     /// Brings the bus up, or up again after a suspend, and waits until it is. PASSIVE_LEVEL.
     pub fn bring_up(&self) -> Result<(), NTSTATUS> {
-        let resumes = self.status() == BusStatus::Suspended;
         driver::start(self);
         self.start_tasks()?;
         let done = |status: BusStatus| match status {
@@ -151,11 +150,7 @@ impl WindowsBus {
             }
             _ => None,
         };
-        self.wait_for(done).unwrap_or(Err(STATUS_IO_TIMEOUT))?;
-        if resumes {
-            self.children.restore_bars(self);
-        }
-        Ok(())
+        self.wait_for(done).unwrap_or(Err(STATUS_IO_TIMEOUT))
     }
 
     /// Brings the bus down while its functions are kept, and waits until it is. PASSIVE_LEVEL.

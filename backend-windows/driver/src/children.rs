@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use hvpci_core::backend::{Platform, PlatformError, RemovalReason};
+use hvpci_core::backend::{PlatformError, RemovalReason};
 use hvpci_core::bus::FunctionInfo;
 use hvpci_core::{Slot, Time};
 use hvpci_windows::interrupts::{Connected, Message};
@@ -230,17 +230,6 @@ impl Children {
             return Err(PlatformError::OutOfMemory);
         }
         Ok(())
-    }
-
-    /// Tells the config half once more where the BARs lie: it forgot them when the bus was suspended, and the engine has
-    /// told the host the same addresses again on the way up.
-    pub fn restore_bars(&self, bus: &WindowsBus) {
-        let mut index = 0;
-        while let Some(function) = self.table.with(|table| table.get(index).map(|child| child.function)) {
-            let slot = function.description.slot;
-            bus.with_config(&mut |config, _| config.bars_assigned(slot, &function.bars));
-            index = index.saturating_add(1);
-        }
     }
 
     /// Takes a function off the list of children. At most DISPATCH_LEVEL. False without memory.

@@ -70,14 +70,7 @@ impl Platform for WindowsBus {
         'a: 'b,
     {
         match waiter {
-            Waiter::Pump => {
-                // What the pump has just worked out may concern the publisher and whoever waits for a status. With threads
-                // they may have looked before it did.
-                self.publisher.point.signal();
-                self.publisher.poll_soon();
-                self.lifecycle.wake();
-                memory::future(self.pump.point.wait(deadline))
-            }
+            Waiter::Pump => memory::future(self.pump.point.wait(deadline)),
             Waiter::Publisher => memory::future(self.publisher.point.wait(deadline)),
             Waiter::Function(slot) => match self.children.point(slot) {
                 Some(block) => memory::future(block.point.wait(deadline)),
