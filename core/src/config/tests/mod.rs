@@ -6,6 +6,7 @@ mod hazards;
 mod invariants;
 mod lifecycle;
 mod messages;
+mod power;
 mod properties;
 mod reads;
 mod recording;
