@@ -31,6 +31,10 @@ pub struct Settings {
     pub high_mmio: u64,
     /// How long the host may take to answer a request.
     pub request_timeout: Duration,
+    /// How long the host may take to map a function's BARs when its driver starts. It is to be long enough for the maps of
+    /// all functions of the VM, which a host may make one after the other, and short enough for the power manager, which
+    /// stops the system when a driver holds a power request for ten minutes.
+    pub map_timeout: Duration,
 }
 
 const MIB: u64 = 1 << 20;
@@ -44,13 +48,15 @@ impl Default for Settings {
             low_mmio: 8 * MIB,
             high_mmio: 512 * 1024 * MIB,
             request_timeout: Duration::from_secs(60),
+            // 66 functions of 128 GiB, one after the other, at 1.8 s each.
+            map_timeout: Duration::from_secs(120),
         }
     }
 }
 
 impl Settings {
     /// Everything that can be set.
-    pub const VALUES: [Value; 6] = [
+    pub const VALUES: [Value; 7] = [
         Value { name: "Policy", set: |s, v| s.policy = policy(v) },
         Value { name: "MaxFunctions", set: |s, v| s.max_functions = u16::try_from(v.clamp(1, 256)).unwrap_or(256) },
         Value { name: "KeepMappedInD3", set: |s, v| s.keep_mapped_in_d3 = v != 0 },
@@ -60,6 +66,7 @@ impl Settings {
             name: "RequestTimeoutSeconds",
             set: |s, v| s.request_timeout = Duration::from_secs(v.clamp(1, 3600).into()),
         },
+        Value { name: "MapTimeoutSeconds", set: |s, v| s.map_timeout = Duration::from_secs(v.clamp(1, 3600).into()) },
     ];
 
     /// The options of the engine.
@@ -70,7 +77,14 @@ impl Settings {
         options.deadlines.request = self.request_timeout;
         options.deadlines.relations = self.request_timeout;
         options.deadlines.eject = self.request_timeout;
+        options.deadlines.map = self.map_timeout;
         options
+    }
+
+    /// How long a power change of a function can take when every deadline in it runs out: D3 and the BARs' new places before
+    /// the map, and as long again as a request for what is not the host's.
+    pub fn power_limit(&self) -> Duration {
+        self.request_timeout.saturating_mul(3).saturating_add(self.map_timeout)
     }
 }
 
@@ -105,6 +119,13 @@ mod tests {
         assert_eq!(set("Policy", 3).bus_options().policy, Policy::Prefetch);
         assert_eq!(set("Policy", 77).policy, Policy::Deferred);
         assert_eq!(set("RequestTimeoutSeconds", 0).bus_options().deadlines.request, Duration::from_secs(1));
+        assert_eq!(set("MapTimeoutSeconds", 7).bus_options().deadlines.map, Duration::from_secs(7));
+        assert_eq!(set("MapTimeoutSeconds", 0).map_timeout, Duration::from_secs(1));
+        assert_eq!(
+            Settings::default().power_limit(),
+            Duration::from_secs(300),
+            "below the power manager's ten minutes"
+        );
         assert_eq!(set("HighMmioMegabytes", u32::MAX).high_mmio, u64::from(u32::MAX) << 20);
         assert!(!set("KeepMappedInD3", 0).keep_mapped_in_d3);
     }

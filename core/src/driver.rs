@@ -7,6 +7,9 @@
 //!
 //! The other functions are what a backend's callbacks call, in any context; they neither sleep nor allocate.
 
+mod message;
+
+use core::future::Future;
 use core::task::Poll;
 
 use crate::backend::{Platform, PlatformError, Waiter};
@@ -16,8 +19,9 @@ use crate::bus::{
 };
 use crate::config::{ConfigError, EnableRefused, Functions, Room};
 use crate::decode::Ledger;
-use crate::wire::PowerState;
-use crate::{OutOfMemory, Slot};
+use crate::{OutOfMemory, Slot, Time};
+
+pub use message::{disable_messages, enable_messages, message_capability, power_off, power_on};
 
 /// Runs the engine half of a bus until the bus is over: stopped, failed or gone, with everything given back.
 ///
@@ -350,47 +354,47 @@ pub enum RequestFailure {
 }
 
 /// Submits a request and waits for its answer. Sleepable context; ends at the request's deadline at the latest. One at a
-/// time per function, because it waits as [`Waiter::Function`].
+/// time per function, because it waits as [`Waiter::Function`]: a platform with other places to wait at calls [`submit`]
+/// and [`answer`].
 pub async fn request(platform: &dyn Platform, request: Request) -> Result<Reply, RequestFailure> {
     let slot = request.slot();
     let ticket = submit(platform, request)?;
+    Ok(answer(platform, ticket, |deadline| platform.wait(Waiter::Function(slot), deadline)).await?)
+}
+
+/// Waits for the answer to a request. `wait` waits, where the caller likes, until [`Platform::wake`] was called since it
+/// last returned, or until the deadline it is given. Sleepable context; ends at the request's deadline at the latest. A
+/// caller that drops the future before gives the request up with it, as by [`withdraw`].
+pub async fn answer<W: Future<Output = ()>>(
+    platform: &dyn Platform,
+    ticket: Ticket,
+    wait: impl Fn(Option<Time>) -> W,
+) -> Result<Reply, RequestError> {
+    let mut held = Held { platform, ticket: Some(ticket) };
     loop {
         if let Poll::Ready(result) = poll(platform, ticket) {
-            return Ok(result?);
+            held.ticket = None;
+            return result;
         }
         // A time that has come already concerns the pump: waiting for it here would be spinning.
         let mut deadline = None;
         platform.with_bus(&mut |bus, _| deadline = bus.poll_timeout().filter(|at| *at > platform.now()));
-        platform.wait(Waiter::Function(slot), deadline).await;
+        wait(deadline).await;
     }
 }
 
-/// Message style: turns a function's decode on when its driver starts (D0), after telling the host its BARs if they have
-/// changed. Sleepable context; one power change at a time per function. When this returns `Ok` the guest's view has
-/// Memory set.
-pub async fn power_on(platform: &dyn Platform, slot: Slot) -> Result<(), RequestFailure> {
-    let mut plan = Err(EnableRefused::NoFunction { slot });
-    platform.with_config(&mut |config, port| plan = config.plan_power_on(port, slot));
-    let plan = plan?;
-    if plan.power_off_first {
-        request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
-    }
-    if let Some(bars) = plan.bars {
-        request(platform, Request::AssignResources { slot, bars }).await?;
-        platform.with_config(&mut |config, _| config.bars_assigned(slot, &bars));
-    }
-    request(platform, Request::PowerState { slot, state: PowerState::D0 }).await.map(|_| ())
+/// A ticket that is given up when it is dropped.
+struct Held<'a> {
+    platform: &'a dyn Platform,
+    ticket: Option<Ticket>,
 }
 
-/// Message style: turns a function's decode off when its driver stops (D3). Sleepable context; one power change at a time
-/// per function.
-pub async fn power_off(platform: &dyn Platform, slot: Slot) -> Result<(), RequestFailure> {
-    let mut needed = false;
-    platform.with_config(&mut |config, _| needed = config.plan_power_off(slot));
-    if needed {
-        request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            withdraw(self.platform, ticket);
+        }
     }
-    Ok(())
 }
 
 /// What a function has cost so far, both halves added up. Any context.

@@ -297,7 +297,7 @@ fn a_kdump_kernel_takes_over() {
 
 #[test]
 fn decode_left_on_costs_at_most_one_unmap_each() {
-    for guest in [GuestKind::Linux61, GuestKind::Linux612, GuestKind::LinuxBatched] {
+    for guest in [GuestKind::Linux61, GuestKind::Linux612, GuestKind::LinuxBatched, GuestKind::Windows] {
         let mut bench = Bench::new(guest);
         let bus = bench.offer(gpus(2));
         bus.on_host(|host, id, _| {
@@ -310,6 +310,7 @@ fn decode_left_on_costs_at_most_one_unmap_each() {
         let ledger = bus.on_host(|host, id, _| host.bus_ledger(id));
         assert!(ledger.unmaps <= 2, "{guest}: {ledger:?}");
         assert_eq!(ledger.maps, 2, "{guest}");
+        assert_eq!(bench.errors(), [], "{guest}");
         bench.shut_down();
     }
 }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::pin::pin;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use core::time::Duration;
 
 use hvpci_core::bus::{Bus, BusStatus, NewBusError};
@@ -66,6 +66,8 @@ pub struct WindowsBus {
     /// Where a PnP callback of the bus device waits for the bus.
     pub(crate) lifecycle: BlockPoint,
     pub(crate) closing: AtomicBool,
+    /// Records of interrupts that the engine was given room for.
+    pub(crate) interrupt_room: AtomicU16,
     _reserve: Reservation,
 }
 
@@ -93,6 +95,7 @@ impl WindowsBus {
             publisher: Task::new(),
             lifecycle: BlockPoint::new(),
             closing: AtomicBool::new(false),
+            interrupt_room: AtomicU16::new(0),
             _reserve: Reservation::new(2).ok_or(NO_MEMORY)?,
         };
         let mut this = Box::write(room, bus);
@@ -130,7 +133,6 @@ impl WindowsBus {
 
     /// Brings the bus up, or up again after a suspend, and waits until it is. PASSIVE_LEVEL.
     pub fn bring_up(&self) -> Result<(), NTSTATUS> {
-        let resumes = self.status() == BusStatus::Suspended;
         driver::start(self);
         self.start_tasks()?;
         let done = |status: BusStatus| match status {
@@ -142,11 +144,7 @@ impl WindowsBus {
             }
             _ => None,
         };
-        self.wait_for(done).unwrap_or(Err(STATUS_IO_TIMEOUT))?;
-        if resumes {
-            self.children.restore_bars(self);
-        }
-        Ok(())
+        self.wait_for(done).unwrap_or(Err(STATUS_IO_TIMEOUT))
     }
 
     /// Brings the bus down while its functions are kept, and waits until it is. PASSIVE_LEVEL.

@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use hvpci_core::backend::{Platform, PlatformError, RemovalReason};
+use hvpci_core::backend::{PlatformError, RemovalReason};
 use hvpci_core::bus::FunctionInfo;
 use hvpci_core::{Slot, Time};
 use hvpci_windows::interrupts::{Connected, Message};
@@ -64,6 +64,8 @@ pub struct Child {
     pub messages: Vec<Message>,
     /// What the host created for them.
     pub connected: Connected,
+    /// Config blocks that changed and of which nobody was told: bit n is block n.
+    pub changed_blocks: u64,
 }
 
 // SAFETY: the handle may be used on any processor.
@@ -75,6 +77,31 @@ const RETRY: Duration = Duration::from_millis(100);
 /// No function waits at this point.
 const NOBODY: u16 = u16::MAX;
 
+/// How many calls that transfer config blocks can wait at once on one bus.
+const CALLERS: usize = 16;
+
+/// A place to wait at for one call; given back when dropped.
+pub struct Caller<'a>(&'a CallPoint);
+
+impl core::ops::Deref for Caller<'_> {
+    type Target = BlockPoint;
+
+    fn deref(&self) -> &BlockPoint {
+        &self.0.block
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+    }
+}
+
+struct CallPoint {
+    busy: AtomicBool,
+    block: BlockPoint,
+}
+
 struct Point {
     slot: AtomicU16,
     block: BlockPoint,
@@ -85,6 +112,8 @@ pub struct Children {
     table: SpinLock<Vec<Child>>,
     /// Where a child's power callbacks wait; as many as there can be children.
     points: Vec<Point>,
+    /// Where calls that transfer config blocks wait.
+    callers: Vec<CallPoint>,
     /// For the futures those callbacks wait with.
     _reserves: Vec<Reservation>,
     capacity: usize,
@@ -102,21 +131,31 @@ impl Children {
             for _ in 0..capacity {
                 reserves.push(Reservation::new(1)?);
             }
-            Some((table, points, reserves))
+            let mut callers = reserved(CALLERS)?;
+            callers.extend((0..CALLERS).map(|_| CallPoint { busy: AtomicBool::new(false), block: BlockPoint::new() }));
+            Some((table, points, callers, reserves))
         };
-        let (table, points, reserves) = make().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-        Ok(Children { table: SpinLock::new(device, table)?, points, _reserves: reserves, capacity })
+        let (table, points, callers, reserves) = make().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        Ok(Children { table: SpinLock::new(device, table)?, points, callers, _reserves: reserves, capacity })
     }
 
     /// Makes the events usable, where they stay.
     pub fn initialise(&self) {
         self.points.iter().for_each(|point| point.block.initialise());
+        self.callers.iter().for_each(|point| point.block.initialise());
     }
 
     /// Wakes every callback that waits. At most DISPATCH_LEVEL.
     pub fn wake(&self) {
         let waiting = self.points.iter().filter(|point| point.slot.load(Ordering::Acquire) != NOBODY);
         waiting.for_each(|point| point.block.wake());
+        let calling = self.callers.iter().filter(|point| point.busy.load(Ordering::Acquire));
+        calling.for_each(|point| point.block.wake());
+    }
+
+    /// A place to wait at; `None` when too many wait. At most DISPATCH_LEVEL.
+    pub fn caller(&self) -> Option<Caller<'_>> {
+        self.callers.iter().find(|point| !point.busy.swap(true, Ordering::AcqRel)).map(Caller)
     }
 
     /// Where the callbacks of a function wait.
@@ -128,6 +167,19 @@ impl Children {
     /// Runs `f` on a child, under the lock. At most DISPATCH_LEVEL.
     pub fn with<R>(&self, slot: Slot, f: impl FnOnce(&mut Child) -> R) -> Option<R> {
         self.table.with(|table| table.iter_mut().find(|child| child.function.description.slot == slot).map(f))
+    }
+
+    /// The messages assigned to all children. At most DISPATCH_LEVEL.
+    pub fn messages(&self) -> usize {
+        self.table.with(|table| table.iter().map(|child| child.messages.len()).sum())
+    }
+
+    /// The host could not create an interrupt again after a resume. At most DISPATCH_LEVEL.
+    pub fn interrupt_lost(&self, handle: u64) {
+        self.table.with(|table| {
+            let all = table.iter_mut().flat_map(|child| &mut child.connected);
+            all.filter(|connection| connection.handle == Some(handle)).for_each(|lost| lost.handle = None);
+        });
     }
 
     /// The host forgets what is mapped when the bus goes down.
@@ -145,6 +197,7 @@ impl Children {
             device: core::ptr::null_mut(),
             messages: Vec::new(),
             connected: Connected::new(),
+            changed_blocks: 0,
         });
         let taken = self.table.with(|table| {
             let known = table.iter().any(|child| child.function.description.slot == slot);
@@ -177,17 +230,6 @@ impl Children {
             return Err(PlatformError::OutOfMemory);
         }
         Ok(())
-    }
-
-    /// Tells the config half once more where the BARs lie: it forgot them when the bus was suspended, and the engine has
-    /// told the host the same addresses again on the way up.
-    pub fn restore_bars(&self, bus: &WindowsBus) {
-        let mut index = 0;
-        while let Some(function) = self.table.with(|table| table.get(index).map(|child| child.function)) {
-            let slot = function.description.slot;
-            bus.with_config(&mut |config, _| config.bars_assigned(slot, &function.bars));
-            index = index.saturating_add(1);
-        }
     }
 
     /// Takes a function off the list of children. At most DISPATCH_LEVEL. False without memory.

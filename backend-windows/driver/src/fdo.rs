@@ -95,7 +95,7 @@ fn add(driver: WDFDRIVER, mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
         call_unsafe_wdf_function_binding!(WdfDeviceSetBusInformationForChildren, device, &mut children);
     }
     let bus = WindowsBus::new(device, instance_of(device), settings_of(driver))?;
-    handle::set_context(device.cast(), Context { owner: Box::into_raw(bus).cast(), number: 0 });
+    handle::set_context(device.cast(), Context { owner: Box::into_raw(bus).cast(), ..Context::default() });
     Ok(())
 }
 
@@ -236,10 +236,14 @@ fn append_needs(settings: &Settings, list: WDFIORESLIST) -> Result<(), NTSTATUS>
 
 /// Appends a wish to a list of resources. A wish that cannot be written down is left out.
 pub fn append_need(list: WDFIORESLIST, need: &MemoryNeed) -> Result<(), NTSTATUS> {
-    let Some(bytes) = resources::encode_io(need) else { return Ok(()) };
+    resources::encode_io(need).map_or(Ok(()), |bytes| append_descriptor(list, &bytes))
+}
+
+/// Appends a descriptor to a list of resources.
+pub fn append_descriptor(list: WDFIORESLIST, bytes: &[u8; resources::IO_BYTES]) -> Result<(), NTSTATUS> {
     let mut descriptor = IO_RESOURCE_DESCRIPTOR::default();
     const { assert!(size_of::<IO_RESOURCE_DESCRIPTOR>() == resources::IO_BYTES) };
-    // SAFETY: the descriptor is plain data of exactly that many bytes, in the layout that `encode_io` writes; KMDF copies it.
+    // SAFETY: the descriptor is plain data of exactly that many bytes, in the layout of wdm.h; KMDF copies it.
     unsafe {
         core::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut descriptor).cast(), bytes.len());
         check(call_unsafe_wdf_function_binding!(WdfIoResourceListAppendDescriptor, list, &mut descriptor))

@@ -1,8 +1,6 @@
 //! Config space as function drivers reach it: BUS_INTERFACE_STANDARD at up to DISPATCH_LEVEL, IRP_MN_READ_CONFIG and
 //! IRP_MN_WRITE_CONFIG at PASSIVE_LEVEL.
 
-use core::ffi::c_void;
-
 use hvpci_core::driver;
 use wdk_sys::{
     _DMA_ADAPTER, BOOLEAN, BUS_INTERFACE_STANDARD, GUID, IRP_MJ_PNP, IRP_MN_READ_CONFIG, IRP_MN_WRITE_CONFIG, NTSTATUS,
@@ -12,6 +10,7 @@ use wdk_sys::{
 };
 
 use crate::pdo::{is_present, place};
+use crate::sys::irp::{ConfigLocation, IrpHead};
 use crate::sys::{check, handle};
 
 /// GUID_BUS_INTERFACE_STANDARD
@@ -43,11 +42,11 @@ pub fn offer(device: WDFDEVICE) -> Result<(), NTSTATUS> {
     check(unsafe { call_unsafe_wdf_function_binding!(WdfDeviceAddQueryInterface, device, &mut config) })
 }
 
-unsafe extern "C" fn reference(context: PVOID) {
+pub unsafe extern "C" fn reference(context: PVOID) {
     handle::reference(context.cast());
 }
 
-unsafe extern "C" fn dereference(context: PVOID) {
+pub unsafe extern "C" fn dereference(context: PVOID) {
     handle::dereference(context.cast());
 }
 
@@ -173,43 +172,13 @@ pub unsafe fn take_config_irps(init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
     })
 }
 
-/// The part of an IRP of 64-bit Windows that a PDO needs to answer one, as wdm.h lays it out.
-#[repr(C)]
-struct IrpHead {
-    _before_status: [u8; 0x30],
-    status: NTSTATUS,
-    information: usize,
-    _before_location: [u8; 0xB8 - 0x40],
-    location: *const ConfigLocation,
-}
-
-/// An IO_STACK_LOCATION of IRP_MN_READ_CONFIG and IRP_MN_WRITE_CONFIG, as wdm.h lays it out on 64-bit Windows.
-#[repr(C)]
-struct ConfigLocation {
-    _major: u8,
-    minor: u8,
-    _flags_and_control: [u8; 6],
-    which_space: u32,
-    buffer: *mut c_void,
-    offset: u32,
-    _pad: u32,
-    length: u32,
-}
-
-const _: () = {
-    assert!(core::mem::offset_of!(IrpHead, information) == 0x38);
-    assert!(core::mem::offset_of!(IrpHead, location) == 0xB8);
-    assert!(core::mem::offset_of!(ConfigLocation, buffer) == 0x10);
-    assert!(core::mem::offset_of!(ConfigLocation, length) == 0x20);
-};
-
 /// EvtDeviceWdmIrpPreprocess. The child is the bottom of its stack: the IRP ends here.
 unsafe extern "C" fn evt_config_irp(device: WDFDEVICE, irp: PIRP) -> NTSTATUS {
     // SAFETY: KMDF hands over an IRP of the minor codes that were asked for, with this layout, at PASSIVE_LEVEL; its buffer
     // has that length. It is completed once and not touched afterwards.
     unsafe {
         let head = irp.cast::<IrpHead>();
-        let location = &*(*head).location;
+        let location = &*(*head).location.cast::<ConfigLocation>();
         let (status, bytes) = if location.which_space == PCI_WHICHSPACE_CONFIG {
             let buffer = location.buffer.cast::<u8>();
             let done = if u32::from(location.minor) == IRP_MN_READ_CONFIG {

@@ -8,6 +8,7 @@
 extern crate alloc;
 extern crate wdk_panic;
 
+mod blocks;
 mod bus;
 mod channel;
 mod children;
@@ -16,6 +17,7 @@ mod executor;
 mod fdo;
 mod interface;
 mod memory;
+mod messages;
 mod pdo;
 mod platform;
 mod sys;

@@ -2,38 +2,32 @@
 
 use alloc::vec::Vec;
 use core::pin::{Pin, pin};
-use core::time::Duration;
 
 use hvpci_core::Slot;
 use hvpci_core::backend::Platform;
-use hvpci_core::bus::{Reply, Request};
 use hvpci_core::driver::{self, RequestFailure};
-use hvpci_core::interrupt::{InterruptRequest, MsiEntry};
 use hvpci_windows::ids::{Id, Ids};
-use hvpci_windows::interrupts::{self, Connected, Unprogrammed};
+use hvpci_windows::interrupts;
 use hvpci_windows::resources::{self, Memory, MemoryNeed};
 use wdk_sys::{
     _INTERFACE_TYPE, _WDF_POWER_DEVICE_STATE, _WDF_TRI_STATE, NTSTATUS, POWER_ACTION,
     PWDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER, PWDFDEVICE_INIT, STATUS_DEVICE_CONFIGURATION_ERROR,
-    STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES, STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE,
-    STATUS_NOT_SUPPORTED, STATUS_SUCCESS, ULONG, WDF_DEVICE_PNP_CAPABILITIES, WDF_NO_OBJECT_ATTRIBUTES,
-    WDF_OBJECT_ATTRIBUTES, WDF_PDO_EVENT_CALLBACKS, WDF_PNPPOWER_EVENT_CALLBACKS, WDF_POWER_DEVICE_STATE, WDFCHILDLIST,
-    WDFCMRESLIST, WDFDEVICE, WDFIORESREQLIST, WDFOBJECT, call_unsafe_wdf_function_binding,
+    STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES, STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS,
+    ULONG, WDF_DEVICE_PNP_CAPABILITIES, WDF_NO_OBJECT_ATTRIBUTES, WDF_OBJECT_ATTRIBUTES, WDF_PDO_EVENT_CALLBACKS,
+    WDF_PNPPOWER_EVENT_CALLBACKS, WDF_POWER_DEVICE_STATE, WDFCHILDLIST, WDFCMRESLIST, WDFDEVICE, WDFIORESLIST,
+    WDFIORESREQLIST, WDFOBJECT, call_unsafe_wdf_function_binding,
 };
 
 use crate::bus::WindowsBus;
 use crate::children::{Child, ChildId};
 use crate::events;
 use crate::fdo::{append_need, assigned, status};
-use crate::interface;
 use crate::sys::handle::{self, Context};
 use crate::sys::{check, nt, unicode};
+use crate::{blocks, interface, messages};
 
 /// English, as the texts are.
 const LOCALE: u32 = 0x409;
-/// Up to three messages are sent to power a function; each has the engine's deadline, and then some.
-const POWER_REQUESTS: u32 = 4;
-
 /// The bus and the slot of a child device.
 pub fn place<'a>(device: WDFDEVICE) -> Result<(&'a WindowsBus, Slot), NTSTATUS> {
     let context = handle::context(device.cast());
@@ -44,7 +38,7 @@ pub fn place<'a>(device: WDFDEVICE) -> Result<(&'a WindowsBus, Slot), NTSTATUS> 
 }
 
 /// Runs `f` on the child that `device` stands for, unless the function has left or another one has taken its slot.
-fn with_child<R>(device: WDFDEVICE, f: impl FnOnce(&mut Child) -> R) -> Result<R, NTSTATUS> {
+pub fn with_child<R>(device: WDFDEVICE, f: impl FnOnce(&mut Child) -> R) -> Result<R, NTSTATUS> {
     let (bus, slot) = place(device)?;
     let own = |child: &mut Child| (child.device == device).then(|| f(child));
     bus.children.with(slot, own).flatten().ok_or(STATUS_NO_SUCH_DEVICE)
@@ -122,8 +116,12 @@ fn create(parent: WDFDEVICE, id: ChildId, mut init: PWDFDEVICE_INIT) -> Result<(
     }
     // The bus stays while the child's memory does; `evt_destroy` gives the reference back.
     handle::reference(parent.cast());
-    handle::set_context(device.cast(), Context { owner, number: u64::from(id.slot) });
+    let context = Context { owner, number: u64::from(id.slot), ..Context::default() };
+    handle::set_context(device.cast(), context);
     interface::offer(device)?;
+    let other = blocks::offer(device, function.description.serial)?.cast();
+    handle::reference(other);
+    handle::set_context(device.cast(), Context { other, ..context });
     bus.children.with(slot, |child| {
         child.device = device;
         child.state.created = true;
@@ -174,6 +172,7 @@ unsafe extern "C" fn evt_destroy(device: WDFOBJECT) {
         child.device = core::ptr::null_mut();
         (child.state.created, child.state.started) = (false, false);
     });
+    blocks::release(device.cast());
     bus.wake();
     handle::dereference(bus.device.cast());
 }
@@ -184,38 +183,46 @@ unsafe extern "C" fn evt_requirements_query(device: WDFDEVICE, requirements: WDF
 }
 
 fn requirements_of(device: WDFDEVICE, requirements: WDFIORESREQLIST) -> Result<(), NTSTATUS> {
+    let (bus, slot) = place(device)?;
     let function = with_child(device, |child| child.function)?;
-    let mut list = core::ptr::null_mut();
-    // SAFETY: the requirements list that KMDF hands to the callback; the new list is filled before it is appended.
+    // SAFETY: the requirements list that KMDF hands to the callback.
     unsafe {
         call_unsafe_wdf_function_binding!(
             WdfIoResourceRequirementsListSetInterfaceType,
             requirements,
             _INTERFACE_TYPE::PCIBus
         );
-        call_unsafe_wdf_function_binding!(
-            WdfIoResourceRequirementsListSetSlotNumber,
-            requirements,
-            function.description.slot.to_wire()
-        );
-        check(call_unsafe_wdf_function_binding!(
-            WdfIoResourceListCreate,
-            requirements,
-            WDF_NO_OBJECT_ATTRIBUTES,
-            &mut list
-        ))?;
+        call_unsafe_wdf_function_binding!(WdfIoResourceRequirementsListSetSlotNumber, requirements, slot.to_wire());
     }
-    for bar in function.layout.iter() {
-        let Some(Some(base)) = function.bars.get(usize::from(bar.index)) else { continue };
-        append_need(list, &MemoryNeed::fixed(*base, bar.size, bar.prefetchable))?;
+    // With messages, or, where nobody can give any, without.
+    for with_messages in [true, false] {
+        let list = new_list(requirements)?;
+        if with_messages && !messages::append_needs(bus, slot, list)? {
+            // The list is deleted with the requirements.
+            continue;
+        }
+        for bar in function.layout.iter() {
+            let Some(Some(base)) = function.bars.get(usize::from(bar.index)) else { continue };
+            append_need(list, &MemoryNeed::fixed(*base, bar.size, bar.prefetchable))?;
+        }
+        // SAFETY: as above; the list is complete.
+        check(unsafe {
+            call_unsafe_wdf_function_binding!(WdfIoResourceRequirementsListAppendIoResList, requirements, list)
+        })?;
     }
-    // SAFETY: as above.
-    check(unsafe {
-        call_unsafe_wdf_function_binding!(WdfIoResourceRequirementsListAppendIoResList, requirements, list)
-    })
+    Ok(())
 }
 
-unsafe extern "C" fn evt_prepare_hardware(device: WDFDEVICE, _: WDFCMRESLIST, translated: WDFCMRESLIST) -> NTSTATUS {
+fn new_list(requirements: WDFIORESREQLIST) -> Result<WDFIORESLIST, NTSTATUS> {
+    let mut list = core::ptr::null_mut();
+    // SAFETY: WdfIoResourceListCreate at PASSIVE_LEVEL on the list that KMDF handed to the callback.
+    check(unsafe {
+        call_unsafe_wdf_function_binding!(WdfIoResourceListCreate, requirements, WDF_NO_OBJECT_ATTRIBUTES, &mut list)
+    })?;
+    Ok(list)
+}
+
+unsafe extern "C" fn evt_prepare_hardware(device: WDFDEVICE, raw: WDFCMRESLIST, translated: WDFCMRESLIST) -> NTSTATUS {
     let prepare = || {
         let (bus, slot) = place(device)?;
         let function = with_child(device, |child| child.function)?;
@@ -232,7 +239,8 @@ unsafe extern "C" fn evt_prepare_hardware(device: WDFDEVICE, _: WDFCMRESLIST, tr
             return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
         }
         let mut messages = Vec::new();
-        for message in assigned(translated).filter_map(|descriptor| interrupts::decode_message(&descriptor)) {
+        let pairs = assigned(raw).zip(assigned(translated));
+        for message in pairs.filter_map(|(raw, translated)| interrupts::decode_message(&raw, &translated)) {
             messages.try_reserve(1).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
             messages.push(message);
         }
@@ -249,6 +257,13 @@ unsafe extern "C" fn evt_prepare_hardware(device: WDFDEVICE, _: WDFCMRESLIST, tr
 
 unsafe extern "C" fn evt_release_hardware(device: WDFDEVICE, _: WDFCMRESLIST) -> NTSTATUS {
     if let Ok((bus, slot)) = place(device) {
+        // A function that was idle has not left D0 in the host's eyes: EvtDeviceD0Exit came when it idled.
+        if with_child(device, |child| core::mem::take(&mut child.state.kept_mapped)) == Ok(true) {
+            power_down(device, bus, slot);
+            bus.report_ledger(slot);
+        } else {
+            messages::disconnect(device);
+        }
         if with_child(device, |child| child.state.started = false).is_ok() {
             driver::function_bound(bus, slot, false);
         }
@@ -264,7 +279,8 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
         if with_child(device, |child| core::mem::take(&mut child.state.kept_mapped))? {
             return Ok(());
         }
-        let powered = wait_for(bus, slot, pin!(driver::power_on(bus, slot))).and_then(|()| connect_messages(device));
+        let powered =
+            power_up(bus, slot).and_then(|()| messages::connect(device).inspect_err(|_| power_down(device, bus, slot)));
         bus.report_ledger(slot);
         powered
     };
@@ -282,76 +298,41 @@ unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, target: WDF_POWER_DEVICE_STA
     }
     // A child that has left is powered down by the host.
     if with_child(device, |_| ()).is_ok() {
-        disconnect_messages(device);
-        let _ = wait_for(bus, slot, pin!(driver::power_off(bus, slot)));
+        power_down(device, bus, slot);
         bus.report_ledger(slot);
     }
     STATUS_SUCCESS
 }
 
-/// Runs a request about a function to its end. A failure is this function's alone.
+/// Has the host map a function. On its own, as what waits takes room on the stack.
 #[inline(never)]
-fn wait_for<T>(
+fn power_up(bus: &WindowsBus, slot: Slot) -> Result<(), NTSTATUS> {
+    wait_for(bus, slot, pin!(driver::power_on(bus, slot)))
+}
+
+/// Takes a function's interrupts and its map back. A host that does not answer is not asked twice.
+#[inline(never)]
+fn power_down(device: WDFDEVICE, bus: &WindowsBus, slot: Slot) {
+    messages::disconnect(device);
+    let _ = wait_for(bus, slot, pin!(driver::power_off(bus, slot)));
+}
+
+/// Runs a request about a function to its end: the host's answer, the engine's deadline, or the end of the function or
+/// the channel, whichever is first. A failure is this function's alone.
+#[inline(never)]
+pub fn wait_for<T>(
     bus: &WindowsBus,
     slot: Slot,
     request: Pin<&mut impl Future<Output = Result<T, RequestFailure>>>,
 ) -> Result<T, NTSTATUS> {
     let block = bus.children.point(slot).ok_or(STATUS_NO_SUCH_DEVICE)?;
-    let limit = bus.settings.request_timeout.saturating_mul(POWER_REQUESTS).max(Duration::from_secs(1));
-    match block.block_on(request, nt::now().after(limit)) {
+    match block.block_on(request, nt::now().after(bus.settings.power_limit())) {
         Some(Ok(value)) => Ok(value),
         Some(Err(failure)) => {
             events::write(events::ERROR, format_args!("{slot}: {failure}"));
             Err(STATUS_DEVICE_NOT_READY)
         }
         None => Err(STATUS_IO_TIMEOUT),
-    }
-}
-
-/// The seam for message interrupts: see [`hvpci_windows::interrupts`] for what it assumes. Nothing happens for a function to
-/// which the PnP manager assigned none, which is every function for now: its requirements ask for none.
-#[inline(never)]
-fn connect_messages(device: WDFDEVICE) -> Result<(), NTSTATUS> {
-    let (bus, slot) = place(device)?;
-    let messages = with_child(device, |child| core::mem::take(&mut child.messages))?;
-    if messages.is_empty() {
-        return Ok(());
-    }
-    let mut room = Ok(());
-    let count = u16::try_from(messages.len()).unwrap_or(u16::MAX);
-    bus.with_bus(&mut |bus, _| room = bus.reserve_interrupts(count));
-    let create = |request| create_interrupt(bus, slot, request);
-    let mut connected = Connected::new();
-    let result = match room {
-        Ok(()) => interrupts::connect(slot, &messages, create, &mut Unprogrammed, &mut connected).map_err(|error| {
-            events::write(events::ERROR, format_args!("{slot}: message interrupts: {error:?}"));
-            STATUS_NOT_SUPPORTED
-        }),
-        Err(_) => Err(STATUS_INSUFFICIENT_RESOURCES),
-    };
-    with_child(device, |child| (child.messages, child.connected) = (messages, connected))?;
-    if result.is_err() {
-        disconnect_messages(device);
-        let _ = wait_for(bus, slot, pin!(driver::power_off(bus, slot)));
-    }
-    result
-}
-
-/// One message at the host. On its own, as the request takes room on the stack.
-#[inline(never)]
-fn create_interrupt(bus: &WindowsBus, slot: Slot, request: InterruptRequest) -> Result<MsiEntry, NTSTATUS> {
-    match wait_for(bus, slot, pin!(driver::request(bus, Request::CreateInterrupt(request))))? {
-        Reply::Interrupt { entry, .. } => Ok(entry),
-        _ => Err(STATUS_DEVICE_NOT_READY),
-    }
-}
-
-/// Deletes what the host created for a function's messages.
-fn disconnect_messages(device: WDFDEVICE) {
-    let Ok((bus, slot)) = place(device) else { return };
-    while let Ok(Some(entry)) = with_child(device, |child| child.connected.pop()) {
-        // The host is not waited for.
-        let _ = driver::submit(bus, Request::DeleteInterrupt { slot, entry });
     }
 }
 

@@ -16,7 +16,7 @@ use crate::bus::WindowsBus;
 use crate::children::Unpublish;
 use crate::sys::mmio::MappedWindow;
 use crate::sys::nt;
-use crate::{channel, events, memory};
+use crate::{blocks, channel, events, memory};
 
 /// The sending side while there is no channel.
 struct NoChannel;
@@ -70,14 +70,7 @@ impl Platform for WindowsBus {
         'a: 'b,
     {
         match waiter {
-            Waiter::Pump => {
-                // What the pump has just worked out may concern the publisher and whoever waits for a status. With threads
-                // they may have looked before it did.
-                self.publisher.point.signal();
-                self.publisher.poll_soon();
-                self.lifecycle.wake();
-                memory::future(self.pump.point.wait(deadline))
-            }
+            Waiter::Pump => memory::future(self.pump.point.wait(deadline)),
             Waiter::Publisher => memory::future(self.publisher.point.wait(deadline)),
             Waiter::Function(slot) => match self.children.point(slot) {
                 Some(block) => memory::future(block.point.wait(deadline)),
@@ -181,12 +174,21 @@ impl Platform for WindowsBus {
         memory::future(Unpublish::new(self, &self.publisher.point, slot, reason))
     }
 
-    fn interrupt_recreated(&self, _: InterruptHandle, slot: Slot, entry: MsiEntry) {
-        // The seam of hvpci_windows::interrupts: nobody has found out who writes a message table on Windows.
-        self.report_line(events::WARNING, format_args!("{slot}: an interrupt moved to data {:#x}", entry.data));
+    fn interrupt_recreated(&self, handle: InterruptHandle, slot: Slot, entry: MsiEntry) {
+        // Its function does not decode after a resume: the table is written when its driver brings it back to D0.
+        self.children.with(slot, |child| {
+            let same = child.connected.iter_mut().filter(|connection| connection.handle == Some(handle.number()));
+            same.for_each(|connection| connection.entry = entry);
+        });
     }
 
     fn report(&self, report: &Report) {
+        if let Report::InterruptLost(handle) = report {
+            self.children.interrupt_lost(handle.number());
+        }
+        if let Report::BlocksInvalidated { slot, mask } = report {
+            return blocks::invalidated(self, *slot, *mask);
+        }
         let level = match report {
             Report::Failed(_) | Report::FunctionFailed { .. } => events::ERROR,
             Report::Negotiated(_) | Report::FunctionFound(_) | Report::FunctionGone(_) => events::INFORMATION,

@@ -202,6 +202,13 @@ impl Bus {
         if self.first_wanted(|child| !child.placed).is_some() {
             return Next::Wait;
         }
+        // Message style: RESOURCES_ASSIGNED carries BARs, and decode that a previous kernel left on is off only once the config
+        // half has the function (I2).
+        if self.options.style == GuestStyle::Messages
+            && let Some(slot) = self.first_wanted(|child| !child.attached)
+        {
+            return Next::Act(Action::Attach { slot });
+        }
         if let Some(slot) = self.first_wanted(|child| child.assigned == Assigned::No) {
             if self.table.engine_waits() {
                 return Next::Wait;

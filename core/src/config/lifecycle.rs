@@ -48,9 +48,9 @@ pub enum Reach {
 impl ConfigSpace {
     /// Adds a function. Any context: nothing is allocated, there must be room.
     ///
-    /// A config-space guest: COMMAND is read and written back with Memory off, once and unconditionally: what a previous
-    /// kernel or the firmware left must go before any BAR is written. Then by policy: Prefetch writes the BARs, Eager
-    /// writes the BARs and sets Memory (a map). A message guest: nothing is accessed; the host's decode is off.
+    /// COMMAND is read and written back with Memory off, once and unconditionally: what a previous kernel or the firmware left
+    /// must go before any BAR is written or sent. Then, for a config-space guest, by policy: Prefetch writes the BARs, Eager
+    /// writes the BARs and sets Memory (a map). A message guest is attached before its BARs are sent.
     pub fn attach(&mut self, port: &mut dyn ConfigPort, seed: &FunctionSeed) -> Result<(), ConfigError> {
         let slot = seed.description.slot;
         if self.find(slot).is_some() {
@@ -95,28 +95,24 @@ impl ConfigSpace {
     /// Brings the host's side of a function to where the policy starts.
     fn start(&mut self, port: &mut dyn ConfigPort, at: usize, host_bars_known: bool) {
         let options = self.options;
-        if options.style == GuestStyle::Messages {
-            if let Some(function) = self.functions.get_mut(at) {
-                function.decode.host_decode_becomes(false);
+        // Also of a message guest: no BAR may be sent while decode is on (I2), and what a read says of Memory is not relied
+        // upon (`reference/protocol.md` section 7).
+        self.with_page(port, at, |function, page, _| {
+            let found = page.read_at(header::COMMAND, Width::Word);
+            let command = u16::try_from(found).unwrap_or(u16::MAX);
+            let there = command != u16::MAX;
+            if there {
+                function.command.read(command, u16::MAX);
             }
-        } else {
-            self.with_page(port, at, |function, page, _| {
-                let found = page.read_at(header::COMMAND, Width::Word);
-                let command = u16::try_from(found).unwrap_or(u16::MAX);
-                let there = command != u16::MAX;
-                if there {
-                    function.command.read(command, u16::MAX);
-                }
-                function.awaiting = !there;
-                let cleared = if there { command & !MEMORY } else { 0 };
-                page.write_at(header::COMMAND, Width::Word, u32::from(cleared));
-                function.command.written(cleared);
-                function.decode.host_decode_becomes(false);
-                if there && command & MEMORY != 0 && function.decode.guest().has_bars() {
-                    function.ledger.unmaps = function.ledger.unmaps.saturating_add(1);
-                }
-            });
-        }
+            function.awaiting = !there;
+            let cleared = if there { command & !MEMORY } else { 0 };
+            page.write_at(header::COMMAND, Width::Word, u32::from(cleared));
+            function.command.written(cleared);
+            function.decode.host_decode_becomes(false);
+            if there && command & MEMORY != 0 && function.decode.guest().has_bars() {
+                function.ledger.unmaps = function.ledger.unmaps.saturating_add(1);
+            }
+        });
         if let Some(function) = self.functions.get_mut(at).filter(|_| host_bars_known) {
             function.decode.host_bars_are_the_guests();
         }
@@ -169,6 +165,7 @@ impl ConfigSpace {
             function.power = Default::default();
             function.awaiting = false;
             function.gone = false;
+            function.powering = false;
             function.masks_stale = false;
             function.resizable = false;
         }
@@ -195,6 +192,7 @@ impl ConfigSpace {
             if self.functions.get(at).is_some_and(|function| function.occupancy == Occupancy::Departing) {
                 self.vacate(at);
             } else if let Some(function) = self.attached_mut(at) {
+                function.powering = false;
                 let was = function.decode.host_unmapped();
                 function.count_host_unmap(was);
             }

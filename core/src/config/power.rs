@@ -52,13 +52,15 @@ impl ConfigSpace {
     }
 
     /// The guest starts a function by message: says what must be sent, or why not (I3; counted and reported). Functions
-    /// that only linger in the way are cleared through the window. Any context.
+    /// that only linger in the way are cleared through the window. From here on the BARs count as mapped where the guest
+    /// has them, until [`ConfigSpace::power_completed`] or [`ConfigSpace::power_abandoned`]. Any context.
     pub fn plan_power_on(&mut self, port: &mut dyn ConfigPort, slot: Slot) -> Result<PowerPlan, EnableRefused> {
         let at = self.find_present(slot).ok_or(EnableRefused::NoFunction { slot })?;
         self.with_page(port, at, |function, page, reports| function.probe_again(page, reports));
         let Some(function) = self.functions.get(at) else { return Err(EnableRefused::NoFunction { slot }) };
         let (host, agree) = (function.decode.host(), function.decode.bars_agree());
         if host.is_mapped() && agree {
+            self.set_powering(at, true);
             return Ok(PowerPlan::default());
         }
         let plan = PowerPlan {
@@ -70,7 +72,21 @@ impl ConfigSpace {
             return Err(refused);
         }
         self.flush_conflicts(port, at);
+        self.set_powering(at, true);
         Ok(plan)
+    }
+
+    fn set_powering(&mut self, at: usize, powering: bool) {
+        if let Some(function) = self.functions.get_mut(at) {
+            function.powering = powering;
+        }
+    }
+
+    /// What [`ConfigSpace::plan_power_on`] allowed will not be asked of the host, or no longer. Any context.
+    pub fn power_abandoned(&mut self, slot: Slot) {
+        if let Some(at) = self.find(slot) {
+            self.set_powering(at, false);
+        }
     }
 
     /// The guest stops a function by message. Returns whether POWER_STATE_CHANGE to D3 must be sent (and reported with
@@ -87,6 +103,8 @@ impl ConfigSpace {
     /// POWER_STATE_CHANGE completed: to D0 (`on`) or to D3. Updates both views and the ledger. Any context.
     pub fn power_completed(&mut self, slot: Slot, on: bool, ok: bool) {
         let Some(function) = self.find(slot).and_then(|at| self.attached_mut(at)) else { return };
+        // After D3 that makes way for other BARs, D0 is still to come.
+        function.powering &= !on;
         if !ok {
             function.decode.host_decode_unknown();
             function.decode.guest_decode_becomes(false);

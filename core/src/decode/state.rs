@@ -25,12 +25,21 @@ pub struct DecodeState {
     scope: Scope,
     guest: GuestView,
     host: HostView,
+    /// A background map that was counted failed, or nobody knows: the next one is the same map, or the one it should have
+    /// been.
+    map_in_doubt: bool,
 }
 
 impl DecodeState {
     /// A function whose host state is not known. The scope is open: nobody is bound yet.
     pub fn new(policy: Policy, layout: BarLayout, addresses: &[Option<u64>; 6]) -> DecodeState {
-        DecodeState { policy, scope: Scope::Open, guest: GuestView::new(layout, addresses), host: HostView::default() }
+        DecodeState {
+            policy,
+            scope: Scope::Open,
+            guest: GuestView::new(layout, addresses),
+            host: HostView::default(),
+            map_in_doubt: false,
+        }
     }
 
     /// The policy.
@@ -176,7 +185,8 @@ impl DecodeState {
 
     /// Host decode is now `on`, because of a write or a message of ours.
     pub fn host_decode_becomes(&mut self, on: bool) -> Edge {
-        let was = self.host.is_mapped();
+        let counted = core::mem::take(&mut self.map_in_doubt) && on;
+        let was = self.host.is_mapped() || counted;
         self.host.set_decode(if on { HostDecode::On } else { HostDecode::Off });
         match (was, on) {
             (false, true) => Edge::Map,
@@ -238,6 +248,7 @@ impl DecodeState {
     pub const fn prefetch_finished(&mut self, ok: bool) {
         if matches!(self.host.decode(), HostDecode::Mapping) {
             self.host.set_decode(if ok { HostDecode::On } else { HostDecode::Unknown });
+            self.map_in_doubt = !ok;
         }
     }
 
@@ -249,6 +260,7 @@ impl DecodeState {
     /// The host may have lost its state (I7). Returns whether a map was known to be there.
     pub fn host_lost_state(&mut self) -> bool {
         let was = self.host.is_mapped();
+        self.map_in_doubt = false;
         self.host.set_decode(HostDecode::Unknown);
         self.host.forget_bars();
         self.guest.reset();
@@ -258,6 +270,7 @@ impl DecodeState {
     /// The host turned decode off by itself and dropped the BARs. Returns whether a map was known to be there.
     pub const fn host_unmapped(&mut self) -> bool {
         let was = self.host.is_mapped();
+        self.map_in_doubt = false;
         self.host.set_decode(HostDecode::Off);
         self.host.forget_bars();
         was

@@ -18,7 +18,7 @@ pub fn attributes() -> WDF_OBJECT_ATTRIBUTES {
     }
 }
 
-/// The context of every WDF object of this driver: one pointer and one number. WDF zeroes it.
+/// The context of every WDF object of this driver: one pointer, one number, one other object. WDF zeroes it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Context {
@@ -26,6 +26,14 @@ pub struct Context {
     pub owner: *const c_void,
     /// Which part of it.
     pub number: u64,
+    /// An object that it keeps a reference to; null for none.
+    pub other: WDFOBJECT,
+}
+
+impl Default for Context {
+    fn default() -> Context {
+        Context { owner: core::ptr::null(), number: 0, other: core::ptr::null_mut() }
+    }
 }
 
 /// A kind of context.
@@ -63,7 +71,7 @@ pub fn context(object: WDFOBJECT) -> Context {
     let place = context_place(object);
     // SAFETY: WDF gave the place of a Context, which lives as long as the object; it is written once, before any callback
     // can read it.
-    if place.is_null() { Context { owner: core::ptr::null(), number: 0 } } else { unsafe { *place } }
+    if place.is_null() { Context::default() } else { unsafe { *place } }
 }
 
 /// Writes the context of an object that no callback can see yet.

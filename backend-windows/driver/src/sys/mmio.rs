@@ -72,6 +72,45 @@ impl ConfigPort for WindowPort {
     }
 }
 
+/// Part of a function's BAR, mapped uncached; unmapped when dropped. PASSIVE_LEVEL.
+pub struct MappedTable {
+    page: *mut u8,
+    /// Where what was asked for begins, and where the mapping ends.
+    first: usize,
+    end: usize,
+}
+
+impl MappedTable {
+    /// Maps `bytes` bytes at a physical address in a BAR that decodes. `None` without memory for the mapping.
+    pub fn map(base: u64, bytes: u32) -> Option<MappedTable> {
+        let first = usize::try_from(base % CONFIG_PAGE as u64).ok()?;
+        let end = first.checked_add(usize::try_from(bytes).ok()?)?;
+        let whole = end.checked_next_multiple_of(CONFIG_PAGE)?;
+        let address = LARGE_INTEGER { QuadPart: i64::try_from(base - first as u64).ok()? };
+        // SAFETY: MmMapIoSpaceEx at PASSIVE_LEVEL on whole pages of a BAR of a function of this bus.
+        let page = unsafe { nt::MmMapIoSpaceEx(address, whole, PAGE_READWRITE | PAGE_NOCACHE) };
+        // Not `then_some`: what it would build, and drop, unmaps.
+        (!page.is_null()).then(|| MappedTable { page: page.cast(), first, end })
+    }
+
+    /// Stores 32 bits at an offset, a multiple of 4. False outside of what was mapped.
+    pub fn store(&self, offset: u32, value: u32) -> bool {
+        let at = usize::try_from(offset).ok().and_then(|offset| self.first.checked_add(offset));
+        let Some(at) = at.filter(|at| at.checked_add(4).is_some_and(|end| end <= self.end)) else { return false };
+        // SAFETY: in the mapping, which begins on a page; the table begins at a multiple of 8.
+        unsafe { store(self.page.wrapping_add(at), Width::Dword, value) };
+        true
+    }
+}
+
+impl Drop for MappedTable {
+    fn drop(&mut self) {
+        let whole = self.end.next_multiple_of(CONFIG_PAGE);
+        // SAFETY: MmUnmapIoSpace with what MmMapIoSpaceEx gave and the same size.
+        unsafe { ntddk::MmUnmapIoSpace(self.page.cast(), whole as u64) }
+    }
+}
+
 /// One load of exactly this width: the host decodes the instruction, so it is written out, `mov al/ax/eax, [rcx]`.
 ///
 /// # Safety

@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod handle;
+pub mod irp;
 pub mod kmcl;
 pub mod lock;
 pub mod mmio;

@@ -38,7 +38,7 @@ impl WorkItem {
         check(unsafe {
             call_unsafe_wdf_function_binding!(WdfWorkItemCreate, &mut config, &mut attributes, &mut item)
         })?;
-        handle::set_context(item.cast(), Context { owner, number: 0 });
+        handle::set_context(item.cast(), Context { owner, ..Context::default() });
         Ok(WorkItem(item))
     }
 
@@ -79,7 +79,7 @@ impl Timer {
         let mut timer = core::ptr::null_mut();
         // SAFETY: WdfTimerCreate with initialised arguments and a live parent.
         check(unsafe { call_unsafe_wdf_function_binding!(WdfTimerCreate, &mut config, &mut attributes, &mut timer) })?;
-        handle::set_context(timer.cast(), Context { owner, number: 0 });
+        handle::set_context(timer.cast(), Context { owner, ..Context::default() });
         Ok(Timer(timer))
     }
 

@@ -132,3 +132,16 @@ fn a_host_that_never_lists_its_functions_is_given_up() {
         rig.assert_nothing_left();
     }
 }
+
+/// Message style: BARs are sent only of functions that the config half has, and with it their decode is off (I2).
+#[test]
+fn a_message_guest_sends_no_bars_of_what_could_not_be_attached() {
+    let mut rig = Rig::new(GuestStyle::Messages).functions(&[(0, PROBED), (1, PROBED)]);
+    rig.fail = |action| *action == Action::Attach { slot: slot(0) };
+    let mut rig = rig.up();
+    assert_eq!(rig.said_about(|said| matches!(said, Said::Assigned(_, 0, _))), []);
+    assert_eq!(rig.said_about(|said| matches!(said, Said::Assigned(_, 1, _))).len(), 1);
+    assert_eq!(rig.shown, [slot(1)]);
+    rig.stop();
+    rig.assert_nothing_left();
+}

@@ -131,7 +131,8 @@ proptest! {
             let total = rig.space.total_ledger();
             let maps: u64 = rig.host.functions.iter().map(|function| function.maps).sum();
             prop_assert_eq!(total.traps, rig.host.traps);
-            // A prefetch that is told to have failed may have mapped: then the count is high by one, never low.
+            // Of a prefetch that is told to have failed nobody knows whether it mapped, until the guest enables the function:
+            // until then the count may be high by one, never low.
             prop_assert!(total.maps >= maps && (policy == Policy::Prefetch || total.maps == maps));
             for n in 0..3 {
                 let on = rig.space.guest_view(slot(n)).is_some_and(|view| view.memory());

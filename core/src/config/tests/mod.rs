@@ -5,6 +5,8 @@ mod flips;
 mod hazards;
 mod invariants;
 mod lifecycle;
+mod messages;
+mod power;
 mod properties;
 mod reads;
 mod recording;

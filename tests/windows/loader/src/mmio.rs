@@ -1,5 +1,5 @@
-//! The config windows. Their pages are unreadable: every load and store of the driver traps, is decoded, and is done by
-//! the mock host, as the hypervisor would do it.
+//! The config windows, and parts of BARs that the driver maps. Their pages are unreadable: every load and store of the
+//! driver traps, is decoded, and is done by the mock host, as the hypervisor (or the device) would do it.
 
 use std::ptr;
 
@@ -25,6 +25,8 @@ struct Window {
     physical: u64,
     bus: Option<BusId>,
     live: bool,
+    /// Behind it is a BAR that decodes, and not the config window.
+    bar: bool,
 }
 
 impl State {
@@ -34,20 +36,21 @@ impl State {
     }
 
     /// The driver maps I/O space.
-    pub fn map(&mut self, physical: u64, bytes: usize) -> usize {
+    pub fn map(&mut self, physical: u64, bytes: usize, bar: bool) -> usize {
         let inside = |(base, size, _): &&(u64, u64, BusId)| {
             physical >= *base && physical + bytes as u64 <= base.saturating_add(*size)
         };
         let owner = self.ranges.iter().find(inside).map(|(_, _, bus)| *bus);
         rule!(owner.is_some(), "MmMapIoSpace({physical:#x}, {bytes:#x}): not among the resources PnP assigned");
+        rule!(bytes.is_multiple_of(PAGE), "MmMapIoSpace({physical:#x}, {bytes:#x}): not whole pages");
         rule!(physical.is_multiple_of(PAGE as u64), "MmMapIoSpace({physical:#x}): not page-aligned");
         // SAFETY: a new private mapping that nothing can read or write.
         let at = unsafe {
             libc::mmap(ptr::null_mut(), bytes, libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
         };
         assert_ne!(at, libc::MAP_FAILED, "the loader has no memory");
-        trace!("config window of bus {owner:?} at {physical:#x}, {bytes:#x} bytes");
-        self.windows.push(Window { at: at as usize, bytes, physical, bus: owner, live: true });
+        trace!("{} of bus {owner:?} at {physical:#x}, {bytes:#x} bytes", if bar { "BAR" } else { "config window" });
+        self.windows.push(Window { at: at as usize, bytes, physical, bus: owner, live: true, bar });
         at as usize
     }
 
@@ -76,6 +79,9 @@ fn load(window: Window, address: usize, bytes: usize) -> u64 {
     let offset = (address - window.at) as u32;
     with(|world| {
         let Some(bus) = window.bus else { return u64::MAX };
+        if window.bar {
+            return u64::from(world.host.memory_read(world.time(), window.physical + u64::from(offset)));
+        }
         let (value, done) = world.host.window_page_load(bus, world.time(), offset, bytes as u32);
         world.advance_to(done);
         u64::from(value)
@@ -89,6 +95,12 @@ fn store(window: Window, address: usize, bytes: usize, value: u64) {
         let Some(bus) = window.bus else { return };
         let now = world.time();
         let value = (value & 0xFFFF_FFFF) as u32;
+        if window.bar {
+            rule!(bytes == 4, "a store of {bytes} bytes to an MSI-X table");
+            let mapped = world.host.memory_write(now, window.physical + u64::from(offset), value);
+            rule!(mapped, "a store to {:#x}, which no BAR decodes", window.physical + u64::from(offset));
+            return;
+        }
         let done = world.host.window_page_store(bus, now, offset, bytes as u32, value);
         world.advance_to(done);
     });

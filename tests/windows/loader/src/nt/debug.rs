@@ -1,10 +1,12 @@
-//! DbgPrint, bugchecks, and ETW that takes everything and keeps the count.
+//! DbgPrint, bugchecks, and ETW that takes everything apart and keeps it.
 
 use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::fail::{Verdict, fail};
 use crate::irql::{self, DISPATCH, PASSIVE};
+use crate::nt::etw;
 use crate::nt::status;
 use crate::{rule, trace};
 
@@ -91,14 +93,8 @@ unsafe extern "win64" fn RtlAssert(assertion: *const c_char, file: *const c_char
     fail(Verdict::Bugcheck, &format!("assertion {what:?} at {file:?}:{line}"))
 }
 
-static EVENTS: AtomicU64 = AtomicU64::new(0);
 static PROVIDERS: AtomicU64 = AtomicU64::new(0);
 const PROVIDER: u64 = 0x0E70_0000;
-
-/// Trace events written so far.
-pub fn events() -> u64 {
-    EVENTS.load(Ordering::Relaxed)
-}
 
 /// Trace providers registered and not taken back.
 pub fn providers() -> u64 {
@@ -145,13 +141,26 @@ struct EventData {
 fn written(handle: u64, count: u32, data: *const EventData) {
     rule!(handle >= PROVIDER, "an event written to provider {handle:#x}, which is not registered");
     rule!(count <= 128, "an event of {count} data items: ETW takes 128");
-    for at in 0..count as usize {
-        // SAFETY: the driver's array of `count` descriptors; reading every byte proves that they are there.
+    let item = |at: usize| {
+        // SAFETY: the driver's array of `count` descriptors; copying every byte proves that they are there.
         let item = unsafe { &*data.add(at) };
         let bytes = unsafe { std::slice::from_raw_parts(item.address as *const u8, item.bytes as usize) };
-        std::hint::black_box(bytes.iter().fold(0_u8, |sum, byte| sum ^ byte));
-    }
-    EVENTS.fetch_add(1, Ordering::Relaxed);
+        ((item.kind & 0xFF) as u8, bytes.to_vec())
+    };
+    let event = etw::parse(&(0..count as usize).map(item).collect::<Vec<_>>());
+    trace!("ETW {event:?}");
+    lock().push(event);
+}
+
+static EVENTS: Mutex<Vec<etw::Event>> = Mutex::new(Vec::new());
+
+fn lock() -> MutexGuard<'static, Vec<etw::Event>> {
+    EVENTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Trace events written so far.
+pub fn events() -> Vec<etw::Event> {
+    lock().clone()
 }
 
 unsafe extern "win64" fn EtwWriteTransfer(

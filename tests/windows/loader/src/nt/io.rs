@@ -16,21 +16,25 @@ pub struct State {
 
 /// An IRP as the driver sees it (x64 offsets of wdm.h), with one stack location behind it.
 #[repr(C, align(16))]
+#[derive(Debug)]
 pub struct Irp {
     bytes: [u8; 0xD0],
     stack: [u8; 0x48],
+    /// The device it was sent to, for the fakes.
+    pub device: usize,
 }
 
 /// Where things lie in an IRP.
 const IO_STATUS: usize = 0x30;
 const STACK_COUNT: usize = 0x42;
 const CURRENT_LOCATION: usize = 0x43;
+const USER_BUFFER: usize = 0x70;
 const CURRENT_STACK: usize = 0xB8;
 
 impl Irp {
     /// An IRP of one stack location.
     pub fn new(major: u8, minor: u8, parameters: &[u64; 4]) -> Box<Irp> {
-        let mut irp = Box::new(Irp { bytes: [0; 0xD0], stack: [0; 0x48] });
+        let mut irp = Box::new(Irp { bytes: [0; 0xD0], stack: [0; 0x48], device: 0 });
         irp.bytes[0] = 6;
         irp.bytes[STACK_COUNT] = 1;
         irp.bytes[CURRENT_LOCATION] = 1;
@@ -46,6 +50,11 @@ impl Irp {
         let address = &raw const *irp as usize;
         with(|world| world.nt.io.irps.insert(address, false));
         irp
+    }
+
+    /// Sets `UserBuffer`.
+    pub fn set_user_buffer(&mut self, at: usize) {
+        self.bytes[USER_BUFFER..USER_BUFFER + 8].copy_from_slice(&at.to_le_bytes());
     }
 
     /// Its status and its information.
@@ -77,16 +86,24 @@ unsafe extern "win64" fn IofCallDriver(_device: usize, _irp: usize) -> i32 {
     status::NOT_SUPPORTED
 }
 
+fn map(what: &str, physical: u64, bytes: usize) -> usize {
+    with(|world| {
+        // What decodes at that address is a BAR; the config window does not.
+        let bar = world.host.memory_read(world.time(), physical) != u32::MAX;
+        if world.allocation_fails(what) { 0 } else { world.mmio.map(physical, bytes, bar) }
+    })
+}
+
 unsafe extern "win64" fn MmMapIoSpaceEx(physical: u64, bytes: usize, protection: u32) -> usize {
     irql::at_most(DISPATCH, "MmMapIoSpaceEx");
     rule!(protection == 0x204, "MmMapIoSpaceEx: protection {protection:#x} is not PAGE_READWRITE | PAGE_NOCACHE");
-    with(|world| if world.allocation_fails("MmMapIoSpaceEx") { 0 } else { world.mmio.map(physical, bytes) })
+    map("MmMapIoSpaceEx", physical, bytes)
 }
 
 unsafe extern "win64" fn MmMapIoSpace(physical: u64, bytes: usize, cache: u32) -> usize {
     irql::at_most(DISPATCH, "MmMapIoSpace");
     rule!(cache == 0, "MmMapIoSpace: cache type {cache} is not MmNonCached");
-    with(|world| if world.allocation_fails("MmMapIoSpace") { 0 } else { world.mmio.map(physical, bytes) })
+    map("MmMapIoSpace", physical, bytes)
 }
 
 unsafe extern "win64" fn MmUnmapIoSpace(at: usize, bytes: usize) {

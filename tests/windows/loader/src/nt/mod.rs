@@ -1,6 +1,7 @@
 //! The fake ntoskrnl: what a driver imports from it, with its rules enforced.
 
 pub mod debug;
+pub mod etw;
 pub mod io;
 pub mod memory;
 pub mod pool;

@@ -40,6 +40,11 @@ impl Pool {
         live.iter().map(|o| format!("{} bytes, tag {:?}, allocation {}", o.block.size, name(o.tag), o.order)).collect()
     }
 
+    /// Bytes that are allocated now.
+    pub fn live(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether an address lies in freed pool.
     pub fn was_freed(&self, address: usize) -> bool {
         self.freed.iter().any(|(at, size)| (*at..at + (*size).max(1)).contains(&address))

@@ -6,9 +6,9 @@ use crate::irql::{self, PASSIVE};
 use crate::nt::status;
 use crate::wdf::device::bare;
 use crate::wdf::object::{self, Kind};
-use crate::wdf::resources::{MEMORY, MEMORY_LARGE, Wanted, descriptor, message};
+use crate::wdf::resources::{INTERRUPT, MEMORY, MEMORY_LARGE, Messages, Wanted, descriptor};
 use crate::world::with;
-use crate::{rule, trace};
+use crate::{guard, rule, trace};
 
 /// The MMIO space of the machine, and what of it is given out.
 #[derive(Debug)]
@@ -121,31 +121,66 @@ fn meet(arbiter: &mut Arbiter, bus: BusId, wanted: &[Wanted]) -> Option<Vec<(u64
     Some(ranges)
 }
 
+/// What a child is started with.
+#[derive(Clone, Debug, Default)]
+pub struct Assigned {
+    /// Memory: first address and bytes.
+    pub ranges: Vec<(u64, u64)>,
+    /// Message interrupts.
+    pub messages: Vec<Messages>,
+}
+
 /// Checks that a child asks for space its own bus was given, and gives it just that.
-pub fn within(bus: BusId, requirements: &[Vec<Wanted>]) -> Result<Vec<(u64, u64)>, i32> {
-    let Some(wanted) = requirements.first() else { return Ok(Vec::new()) };
-    let mut ranges: Vec<(u64, u64)> = Vec::new();
+///
+/// Message interrupts: an **assumption**, since nothing documents it. With [`crate::pnp::State::arbitrates`] somebody above
+/// the bus hands out vectors of the processors, to the child's requirements as they stand; without, an alternative that
+/// asks for messages cannot be met, and the next one is taken. Nobody but the bus programs the function.
+pub fn within(bus: BusId, requirements: &[Vec<Wanted>]) -> Result<Assigned, i32> {
+    let arbitrates = with(|world| world.pnp.arbitrates);
+    let possible = |list: &&Vec<Wanted>| arbitrates || list.iter().all(|need| need.kind != INTERRUPT);
+    let Some(wanted) = requirements.iter().find(possible) else {
+        return if requirements.is_empty() { Ok(Assigned::default()) } else { Err(status::INSUFFICIENT_RESOURCES) };
+    };
+    let mut assigned = Assigned::default();
     for need in wanted {
+        if need.kind == INTERRUPT {
+            assigned.messages.push(vectors(need.length));
+            continue;
+        }
         let (base, end) = (need.minimum, need.minimum + need.length);
         rule!(need.maximum == end - 1, "a child asks for memory anywhere: its BARs are placed by its bus: {need:x?}");
         let own = with(|world| {
             world.pnp.arbiter.given.iter().any(|(first, size, of)| *of == bus && base >= *first && end <= first + size)
         });
         rule!(own, "a child asks for {base:#x}..{end:#x}, which is not its bus's");
-        let apart = ranges.iter().all(|(other, size)| end <= *other || base >= other + size);
+        let apart = assigned.ranges.iter().all(|(other, size)| end <= *other || base >= other + size);
         rule!(apart, "a child asks for {base:#x}..{end:#x} twice");
-        ranges.push((base, need.length));
+        assigned.ranges.push((base, need.length));
     }
-    Ok(ranges)
+    Ok(assigned)
 }
 
-/// A WDFCMRESLIST of memory ranges, and of message interrupts if a scenario has them given out.
-pub fn list(device: usize, ranges: &[(u64, u64)]) -> usize {
-    let handle = bare(Kind::CmResources, device);
-    let messages = (0..with(|world| world.pnp.messages)).map(|number| message(0x60 + number, 1));
-    let blocks = ranges.iter().map(|(base, size)| descriptor(*base, *size)).chain(messages).collect();
-    with(|world| world.wdf.resources.entry(handle).or_default().given = blocks);
-    handle
+/// The next free vectors, on the next processor of four.
+fn vectors(count: u64) -> Messages {
+    let count = u16::try_from(count).unwrap_or(1);
+    with(|world| {
+        let next = world.pnp.next_vector.max(0x60).next_multiple_of(count.into());
+        world.pnp.next_vector = next + u32::from(count);
+        rule!(world.pnp.next_vector <= 0x100, "the loader has no vector left");
+        Messages { vector: next, count, affinity: 1 << (next / u32::from(count) % 4) }
+    })
+}
+
+/// The raw and the translated WDFCMRESLIST of a device.
+pub fn lists(device: usize, assigned: &Assigned) -> (usize, usize) {
+    let list = |message: fn(&Messages) -> guard::Block| {
+        let handle = bare(Kind::CmResources, device);
+        let messages = assigned.messages.iter().map(message);
+        let blocks = assigned.ranges.iter().map(|(base, size)| descriptor(*base, *size)).chain(messages).collect();
+        with(|world| world.wdf.resources.entry(handle).or_default().given = blocks);
+        handle
+    };
+    (list(Messages::raw), list(Messages::translated))
 }
 
 /// A bus is gone, and its space is free.

@@ -196,7 +196,7 @@ pub fn await_children(fdo: usize, count: usize, seconds: u64) -> Vec<usize> {
 /// A function driver is there: the child gets its resources and starts.
 pub fn start_child(bus: BusId, pdo: usize) -> Result<(), i32> {
     pnp::exclusively(bus, || {
-        let ranges = arbiter::within(bus, &arbiter::required(pdo)?)?;
-        pnp::start(pdo, &ranges)
+        let assigned = arbiter::within(bus, &arbiter::required(pdo)?)?;
+        pnp::start(pdo, assigned)
     })
 }

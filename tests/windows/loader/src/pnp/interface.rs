@@ -117,3 +117,71 @@ pub fn config_irp(pdo: usize, minor: u8, buffer: &mut [u8], offset: u32) -> (i32
     rule!(result == status, "the IRP's status is {status:#x}, its preprocess callback returned {result:#x}");
     (status, information)
 }
+
+/// GUID_VPCI_INTERFACE_STANDARD, {12E65E71-B651-4067-831A-1383203CB0CB}.
+const VPCI_INTERFACE_STANDARD: [u8; 16] =
+    [0x71, 0x5E, 0xE6, 0x12, 0x51, 0xB6, 0x67, 0x40, 0x83, 0x1A, 0x13, 0x83, 0x20, 0x3C, 0xB0, 0xCB];
+
+/// A VPCI_INTERFACE_STANDARD that a driver holds a reference to: the seven words of vpci.h.
+#[derive(Clone, Copy)]
+pub struct BlockInterface([usize; 7]);
+
+impl BlockInterface {
+    /// Queries it from a PDO, as IRP_MN_QUERY_INTERFACE does.
+    pub fn query(pdo: usize) -> Option<BlockInterface> {
+        let found = with(|world| {
+            let device = world.wdf.devices.get(&pdo)?;
+            device.interfaces.iter().find(|interface| interface.guid == VPCI_INTERFACE_STANDARD).cloned()
+        })?;
+        rule!(found.bytes.len() == 56, "VPCI_INTERFACE_STANDARD of {} bytes", found.bytes.len());
+        let mut words = [0; 7];
+        for (word, chunk) in words.iter_mut().zip(found.bytes.chunks(8)) {
+            *word = chunk.try_into().map_or(0, u64::from_le_bytes) as usize;
+        }
+        let interface = BlockInterface(words);
+        interface.plain(2, "InterfaceReference");
+        Some(interface)
+    }
+
+    fn plain(&self, index: usize, name: &str) {
+        // SAFETY: PINTERFACE_REFERENCE or PINTERFACE_DEREFERENCE of this interface.
+        let routine: unsafe extern "win64" fn(usize) = unsafe { std::mem::transmute(self.0[index]) };
+        irql::at(PASSIVE, name, || unsafe { routine(self.0[1]) });
+    }
+
+    fn transfer(&self, index: usize, name: &str, block: u32, buffer: *mut u8, length: usize) -> i32 {
+        type Transfer = unsafe extern "win64" fn(usize, u32, *mut u8, u32) -> i32;
+        // SAFETY: VPCI_READ_BLOCK or VPCI_WRITE_BLOCK of this interface; the buffer has the length given.
+        let routine: Transfer = unsafe { std::mem::transmute(self.0[index]) };
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        // The highest IRQL that vpci.h allows.
+        irql::at(irql::APC, name, || unsafe { routine(self.0[1], block, buffer, length) })
+    }
+
+    /// ReadVfConfigBlock at APC_LEVEL.
+    pub fn read(&self, block: u32, bytes: usize) -> Result<Vec<u8>, i32> {
+        // In memory of its own, that ends where the buffer ends.
+        let guarded = crate::guard::allocate(bytes.max(1));
+        let status = self.transfer(5, "ReadVfConfigBlock", block, guarded.at as *mut u8, bytes);
+        // SAFETY: the block has that many bytes.
+        let data = unsafe { std::slice::from_raw_parts(guarded.at as *const u8, bytes) }.to_vec();
+        rule!(!guarded.damaged(), "ReadVfConfigBlock wrote outside its buffer");
+        guarded.retire();
+        if status < 0 { Err(status) } else { Ok(data) }
+    }
+
+    /// WriteVfConfigBlock at APC_LEVEL.
+    pub fn write(&self, block: u32, data: &[u8]) -> i32 {
+        self.transfer(4, "WriteVfConfigBlock", block, data.as_ptr().cast_mut(), data.len())
+    }
+
+    /// The serial number of the function.
+    pub fn serial(&self) -> u32 {
+        self.0[6] as u32
+    }
+
+    /// Gives the interface back.
+    pub fn release(self) {
+        self.plain(3, "InterfaceDereference");
+    }
+}

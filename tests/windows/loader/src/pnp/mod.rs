@@ -28,8 +28,11 @@ pub struct State {
     /// Space that is given out.
     pub arbiter: arbiter::Arbiter,
     next: usize,
-    /// Message interrupts that the next devices are given.
-    pub messages: u32,
+    /// Whether anybody arbitrates message interrupts for children: see [`arbiter::within`].
+    pub arbitrates: bool,
+    next_vector: u32,
+    /// What each child was last started with.
+    pub assigned: HashMap<usize, arbiter::Assigned>,
 }
 
 /// How a device stands.
@@ -75,6 +78,13 @@ enum Event {
     SelfManagedIoRestart = 11,
     SurpriseRemoval = 12,
     QueryRemove = 13,
+}
+
+impl State {
+    /// All vectors are free again.
+    pub fn restart_vectors(&mut self) {
+        self.next_vector = 0;
+    }
 }
 
 /// The bus behind a physical device object.
@@ -186,14 +196,15 @@ pub fn start_bus(bus: BusId, device: usize) -> Result<(), i32> {
                 world.host.give_aperture(bus, *base, *size);
             }
         });
-        start(device, &ranges)
+        start(device, arbiter::Assigned { ranges, ..arbiter::Assigned::default() })
     })
 }
 
 /// PrepareHardware and the first power-up of a device.
-pub fn start(device: usize, ranges: &[(u64, u64)]) -> Result<(), i32> {
+pub fn start(device: usize, assigned: arbiter::Assigned) -> Result<(), i32> {
     rule!(!power(device).prepared, "the loader started a device twice");
-    let lists = (arbiter::list(device, ranges), arbiter::list(device, ranges));
+    let lists = arbiter::lists(device, &assigned);
+    with(|world| world.pnp.assigned.insert(device, assigned));
     set_power(device, |power| {
         power.prepared = true;
         power.lists = lists;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hvpci_core::Time;
+use hvpci_core::{Slot, Time};
+use hvpci_mock::host::packet::MessageType;
 use hvpci_mock::host::{Fault, FaultPlan, FaultRule, HostOptions, PacketKind, Trigger};
 
 use crate::scenario::Scenario;
@@ -27,10 +28,22 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario { name: "garbage", about: "packets nobody asked for, of every length", steps: 1, run: garbage },
     Scenario {
+        name: "silent-power",
+        about: "the host never answers D0, answers late, or goes: the start ends at MapTimeoutSeconds, or at once",
+        steps: 4,
+        run: silent_power,
+    },
+    Scenario {
         name: "slow-map",
         about: "a map that takes 50 s delays its child, not the bus",
         steps: 1,
         run: slow_map,
+    },
+    Scenario {
+        name: "leftover",
+        about: "a previous kernel left decode on: off before any BAR is sent, also after a crash with the bus in D0",
+        steps: 2,
+        run: leftover,
     },
     Scenario {
         name: "allocation",
@@ -138,6 +151,50 @@ fn garbage(file: &str, _step: u32) {
     down(machine, &buses);
 }
 
+/// The child's start waits for the map's deadline and no longer; afterwards it can be started. 1: the default deadline. 2: a
+/// set one. 3: the answer comes after the deadline. 4: the channel goes while the child waits.
+fn silent_power(file: &str, step: u32) {
+    let (mut machine, buses) = boot(file, HostOptions::default(), 1, 2);
+    let wanted = if step == 2 { 5 } else { 120 };
+    if step == 2 {
+        with(|world| world.wdf.parameters.insert("MapTimeoutSeconds".to_owned(), 5));
+    }
+    let (bus, up) = (buses[0], up(buses[0], 2));
+    let fault = if step == 3 { Fault::Delay(Duration::from_secs(150)) } else { Fault::LoseRequest };
+    let plan = FaultPlan::at(MessageType::DEVICE_POWER_STATE_CHANGE, 1, fault);
+    with(|world| world.host.set_faults(bus, plan));
+    if step == 4 {
+        crate::world::spawn("an administrator", move || {
+            sleep(7_000_000_000);
+            with(|world| {
+                let now = world.time();
+                world.host.rescind(bus, now);
+                world.changed();
+            });
+        });
+    }
+    let began = with(|world| world.now());
+    let started = pnp::child::start_child(bus, up.pdos[0]);
+    let waited = (with(|world| world.now()) - began) / 1_000_000_000;
+    println!("the start ended after {waited} s: {started:x?}");
+    expect!(started.is_err(), "the child started without an answer of the host");
+    if step == 4 {
+        expect!(waited == 7, "the start went on for {waited} s, 7 s being what the channel lived");
+        sleep(5_000_000_000);
+        machine.unload();
+        return check_the_guest();
+    }
+    expect!(waited == wanted, "the start ended after {waited} s, not {wanted}");
+    let neighbour = pnp::child::start_child(bus, up.pdos[1]);
+    expect!(neighbour.is_ok(), "the neighbour did not start: {neighbour:x?}");
+    sleep(60_000_000_000);
+    let again = pnp::child::start_child(bus, up.pdos[0]);
+    expect!(again.is_ok(), "the second try failed: {again:x?}");
+    let decodes = with(|world| world.host.function(bus, Slot::ZERO)).is_some_and(|function| function.decodes);
+    expect!(decodes, "the function does not decode after the second try");
+    down(machine, &buses);
+}
+
 fn slow_map(file: &str, _step: u32) {
     let mut options = HostOptions::default();
     options.cost.map_128_gib = Duration::from_secs(50);
@@ -147,10 +204,58 @@ fn slow_map(file: &str, _step: u32) {
     down(machine, &buses);
 }
 
+/// 1: decode was left on, and the host lets the bus into D0. 2: a kernel died with the bus in D0 and its function running.
+fn leftover(file: &str, step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let bus = buses[0];
+    if step == 2 {
+        let said: [&[u32]; 3] = [
+            &[0x4249_0013, 0x0001_0004],
+            &[0x4249_0007, 0, 0xEFFF_0000, 0],
+            // RESOURCES_ASSIGNED2 without addresses.
+            &[&[0x4249_0016][..], &[0; 51]].concat(),
+        ];
+        let opened = with(|world| world.host.open_channel(bus, world.time()));
+        expect!(opened, "the first kernel could not open the channel");
+        for (id, words) in (1..).zip(said) {
+            let payload: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            with(|world| {
+                let now = world.time();
+                let sent = world.host.guest_packet(bus, now, PacketKind::InBand, true, id, &payload);
+                expect!(sent.is_ok(), "the first kernel could not speak: {sent:?}");
+            });
+            sleep(1_000_000);
+            while with(|world| world.host.next_packet(bus, world.time())).is_some() {}
+        }
+    }
+    with(|world| {
+        // Where the first kernel had it: space that this one's bus may well be given.
+        world.host.set_leftover(bus, Slot::ZERO, true, &[(0, 0x20_0000_0000)]);
+        if step == 2 {
+            world.host.crash(bus);
+        }
+    });
+    if step == 2 {
+        let left = with(|world| world.host.function(bus, Slot::ZERO)).is_some_and(|f| f.assigned && f.decodes);
+        expect!(left, "the first kernel left nothing");
+    }
+    let up = up(bus, 1);
+    let decodes = || with(|world| world.host.function(bus, Slot::ZERO)).is_some_and(|function| function.decodes);
+    expect!(!decodes(), "decode is still on when the function is shown");
+    start_children(&up);
+    expect!(decodes(), "the function does not decode though its driver runs");
+    let ledger = with(|world| world.host.bus_ledger(bus));
+    println!("{ledger:?}");
+    expect!(ledger.maps == 1 && ledger.unmaps <= 1, "{} maps, {} unmaps", ledger.maps, ledger.unmaps);
+    // The mock host counts a BAR that is sent while it decodes as a violation.
+    down(machine, &buses);
+}
+
 /// The parent has chosen the allocation that fails.
 fn allocation(file: &str, _step: u32) {
     let mut machine = crate::scenario::machine::Machine::load(file);
     let buses = crate::scenario::machine::host(HostOptions::default(), 1, 1, 1 << 30);
+    with(|world| world.pnp.arbitrates = true);
     if machine.enter().is_ok() {
         let _ = try_up(buses[0], 1);
         sleep(1_000_000_000);

@@ -2,9 +2,11 @@
 //! it; those with several steps run once per step.
 
 mod access;
+mod blocks;
 mod bringup;
 mod faults;
 pub mod machine;
+mod messages;
 mod power;
 mod removal;
 mod steps;
@@ -24,7 +26,16 @@ pub struct Scenario {
 
 /// All scenarios.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    [bringup::SCENARIOS, access::SCENARIOS, removal::SCENARIOS, power::SCENARIOS, faults::SCENARIOS, threads::SCENARIOS]
-        .into_iter()
-        .flatten()
+    [
+        bringup::SCENARIOS,
+        access::SCENARIOS,
+        blocks::SCENARIOS,
+        messages::SCENARIOS,
+        removal::SCENARIOS,
+        power::SCENARIOS,
+        faults::SCENARIOS,
+        threads::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
 }

@@ -3,6 +3,7 @@
 use hvpci_core::Slot;
 use hvpci_mock::host::HostOptions;
 
+use crate::nt::debug;
 use crate::pnp::{self, ACTION_HIBERNATE, ACTION_SLEEP, D3, PREPARE_FOR_HIBERNATION};
 use crate::scenario::Scenario;
 use crate::scenario::machine::maps;
@@ -34,6 +35,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "hibernation: the host has forgotten the device when the system wakes",
         steps: 1,
         run: hibernate,
+    },
+    Scenario {
+        name: "events",
+        about: "the ledger as ETW shows it, over start, stop and removal; query-remove is granted",
+        steps: 1,
+        run: events,
     },
     Scenario {
         name: "wake-fails",
@@ -137,5 +144,32 @@ fn wake_fails(file: &str, _step: u32) {
     expect!(second.is_ok(), "the other child did not start: {second:x?}");
     let again = pnp::child::start_child(buses[0], up.pdos[0]);
     expect!(again.is_ok(), "the child did not start at the second try: {again:x?}");
+    down(machine, &buses);
+}
+
+fn events(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let up = up(buses[0], 1);
+    let last = || debug::events().into_iter().rfind(|event| event.name == "Ledger");
+    expect!(last().is_none(), "a ledger before anything was started: {:?}", last());
+    let check = |maps: u64, unmaps: u64| {
+        let Some(event) = last() else { return expect!(false, "no event Ledger") };
+        let host = with(|world| world.host.ledger(buses[0], Slot::ZERO));
+        let number = |field| event.number(field);
+        expect!(event.provider == "hvpci", "provider {:?}", event.provider);
+        expect!((number("Maps"), number("Unmaps")) == (Some(maps), Some(unmaps)), "{event:?}");
+        expect!((number("Maps"), number("Traps")) == (Some(host.maps), Some(host.traps)), "{event:?}, host {host:?}");
+        expect!(number("Slot") == Some(0) && number("HostMapNanoseconds").is_some(), "{event:?}");
+    };
+    start_children(&up);
+    check(1, 0);
+    expect!(pnp::query_remove(up.pdos[0]).is_ok() && pnp::query_remove(up.fdo).is_ok(), "query-remove was refused");
+    pnp::power_down(up.pdos[0], pnp::D3_FINAL);
+    check(1, 1);
+    let back = pnp::power_up(up.pdos[0], pnp::D3_FINAL);
+    expect!(back.is_ok(), "D0 failed: {back:x?}");
+    check(2, 1);
+    let said = debug::events().into_iter().filter(|event| event.name == "Message").count();
+    expect!(said > 0, "no event Message");
     down(machine, &buses);
 }

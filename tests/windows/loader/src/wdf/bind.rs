@@ -47,6 +47,7 @@ fn table() -> &'static [usize] {
             super::init::FUNCTIONS,
             super::device::FUNCTIONS,
             super::children::FUNCTIONS,
+            super::queue::FUNCTIONS,
             super::resources::FUNCTIONS,
             super::sync::FUNCTIONS,
             super::registry::FUNCTIONS,

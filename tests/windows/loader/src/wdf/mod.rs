@@ -5,6 +5,7 @@ pub mod children;
 pub mod device;
 pub mod init;
 pub mod object;
+pub mod queue;
 pub mod registry;
 pub mod resources;
 pub mod sync;
@@ -28,6 +29,8 @@ pub struct State {
     pub items: HashMap<usize, sync::Item>,
     /// Timers.
     pub timers: HashMap<usize, sync::Timer>,
+    /// I/O queues and requests.
+    pub queues: queue::State,
     /// Resource lists of every kind.
     pub resources: HashMap<usize, resources::List>,
     /// The values of the driver's Parameters key.

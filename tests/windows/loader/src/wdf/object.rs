@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::guard::{self, Block};
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::nt::status;
-use crate::wdf::{check_size, field, field32, sync};
+use crate::wdf::{check_size, field, field32, queue, sync};
 use crate::world::{World, with};
 use crate::{rule, trace};
 
@@ -32,6 +32,10 @@ pub enum Kind {
     IoResources,
     /// WDFCMRESLIST.
     CmResources,
+    /// WDFQUEUE.
+    Queue,
+    /// WDFREQUEST.
+    Request,
 }
 
 /// Handles by value. Deleted ones stay, to tell a stale handle from a wild one.
@@ -62,6 +66,8 @@ pub struct Attributes {
     pub parent: usize,
     context_type: usize,
     context_size: usize,
+    /// WDF_EXECUTION_LEVEL.
+    pub level: u32,
 }
 
 /// Bytes of WDF_OBJECT_ATTRIBUTES.
@@ -90,7 +96,14 @@ pub unsafe fn attributes(at: *const u32) -> Attributes {
             context_size = field(info, 16).max(field(at, 40));
             rule!(field(info, 24) != 0, "WDF_OBJECT_CONTEXT_TYPE_INFO.UniqueType is null");
         }
-        Attributes { cleanup: field(at, 8), destroy: field(at, 16), parent: field(at, 32), context_type, context_size }
+        Attributes {
+            cleanup: field(at, 8),
+            destroy: field(at, 16),
+            parent: field(at, 32),
+            context_type,
+            context_size,
+            level,
+        }
     }
 }
 
@@ -164,6 +177,7 @@ pub fn delete(handle: usize) {
         match kind {
             Some(Kind::WorkItem) => sync::flush_item(at),
             Some(Kind::Timer) => drop(sync::stop_timer(at, true)),
+            Some(Kind::Device) => queue::purge(at),
             _ => {}
         }
         let cleanup = with(|world| {
@@ -216,6 +230,7 @@ fn release(handle: usize, by: &str) {
         world.wdf.devices.remove(&handle);
         world.wdf.lists.remove(&handle);
         world.wdf.resources.remove(&handle);
+        queue::forget(&mut world.wdf.queues, handle);
         world.changed();
     });
 }

@@ -27,7 +27,7 @@ pub struct List {
     pub given: Vec<Block>,
 }
 
-/// An IO_RESOURCE_DESCRIPTOR of memory.
+/// An IO_RESOURCE_DESCRIPTOR of memory, or of message interrupts: their number is the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Option: 0 required, 1 preferred, 8 alternative.
@@ -68,6 +68,16 @@ fn parse(bytes: &[u8; IO_BYTES]) -> Wanted {
     let word = |at: usize| u64::from(half(at)) | u64::from(half(at + 4)) << 32;
     let (kind, flags) = (bytes[1], u16::from_le_bytes([bytes[4], bytes[5]]));
     let memory = matches!(kind, MEMORY | MEMORY_LARGE);
+    if kind == INTERRUPT {
+        let (lowest, highest) = (half(8), half(12));
+        rule!(flags == MESSAGE_FLAGS, "an interrupt requirement with flags {flags:#x}: the loader knows messages only");
+        rule!(highest == TOKEN && lowest <= highest, "message vectors {lowest:#x}..={highest:#x}: not up to the token");
+        let count = u64::from(highest - lowest) + 1;
+        rule!(count.is_power_of_two() && count <= 32, "{count} messages in one descriptor");
+        rule!(bytes[16..].iter().all(|byte| *byte == 0), "a policy that the loader does not know");
+        let (option, length) = (bytes[0], count);
+        return Wanted { option, kind, flags, length, alignment: 1, minimum: 0, maximum: 0 };
+    }
     let shift = shift(kind, flags);
     let wanted = Wanted {
         option: bytes[0],
@@ -106,22 +116,47 @@ pub fn descriptor(start: u64, length: u64) -> Block {
     block
 }
 
-/// Makes the translated CM_PARTIAL_RESOURCE_DESCRIPTOR of a message interrupt: level at 4, vector at 8, affinity at 12.
-pub fn message(vector: u32, affinity: u64) -> Block {
-    const INTERRUPT: u8 = 2;
-    // CM_RESOURCE_INTERRUPT_LATCHED | CM_RESOURCE_INTERRUPT_MESSAGE.
-    const FLAGS: u16 = 3;
-    let block = guard::allocate(CM_BYTES);
-    let mut bytes = [0_u8; CM_BYTES];
-    bytes[0] = INTERRUPT;
-    bytes[1] = 1;
-    bytes[2..4].copy_from_slice(&FLAGS.to_le_bytes());
-    bytes[4..8].copy_from_slice(&5_u32.to_le_bytes());
-    bytes[8..12].copy_from_slice(&vector.to_le_bytes());
-    bytes[12..20].copy_from_slice(&affinity.to_le_bytes());
-    // SAFETY: the block has CM_BYTES bytes.
-    unsafe { (block.at as *mut [u8; CM_BYTES]).write_unaligned(bytes) };
-    block
+/// CmResourceTypeInterrupt.
+pub const INTERRUPT: u8 = 2;
+/// CM_RESOURCE_INTERRUPT_LATCHED | CM_RESOURCE_INTERRUPT_MESSAGE.
+const MESSAGE_FLAGS: u16 = 3;
+/// CM_RESOURCE_INTERRUPT_MESSAGE_TOKEN.
+const TOKEN: u32 = u32::MAX - 1;
+
+/// Message interrupts as they are assigned: those of MSI share a descriptor, those of MSI-X have one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Messages {
+    /// The first vector.
+    pub vector: u32,
+    /// How many consecutive vectors.
+    pub count: u16,
+    /// The processors.
+    pub affinity: u64,
+}
+
+impl Messages {
+    fn block(&self, fill: impl FnOnce(&mut [u8; CM_BYTES])) -> Block {
+        let block = guard::allocate(CM_BYTES);
+        let mut bytes = [0_u8; CM_BYTES];
+        (bytes[0], bytes[1]) = (INTERRUPT, 1);
+        bytes[2..4].copy_from_slice(&MESSAGE_FLAGS.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.vector.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.affinity.to_le_bytes());
+        fill(&mut bytes);
+        // SAFETY: the block has CM_BYTES bytes.
+        unsafe { (block.at as *mut [u8; CM_BYTES]).write_unaligned(bytes) };
+        block
+    }
+
+    /// The raw descriptor: group at 4, number of messages at 6.
+    pub fn raw(&self) -> Block {
+        self.block(|bytes| bytes[6..8].copy_from_slice(&self.count.to_le_bytes()))
+    }
+
+    /// The translated one: level at 4, group at 6.
+    pub fn translated(&self) -> Block {
+        self.block(|bytes| bytes[4..6].copy_from_slice(&5_u16.to_le_bytes()))
+    }
 }
 
 fn list<R>(handle: usize, kind: Kind, what: &str, f: impl FnOnce(&mut List) -> R) -> R {

@@ -47,6 +47,9 @@ wdf! {
     128 fn WdfFdoInitSetEventCallbacks(init: PWDFDEVICE_INIT, callbacks: PWDF_FDO_EVENT_CALLBACKS);
     130 fn WdfFdoInitSetDefaultChildListConfig(init: PWDFDEVICE_INIT, config: PWDF_CHILD_LIST_CONFIG, attributes: Attributes);
     132 fn WdfFdoGetDefaultChildList(fdo: WDFDEVICE) -> WDFCHILDLIST;
+    152 fn WdfIoQueueCreate(device: WDFDEVICE, config: PWDF_IO_QUEUE_CONFIG, attributes: Attributes, queue: *mut WDFQUEUE) -> NTSTATUS;
+    157 fn WdfIoQueueGetDevice(queue: WDFQUEUE) -> WDFDEVICE;
+    158 fn WdfIoQueueRetrieveNextRequest(queue: WDFQUEUE, request: *mut WDFREQUEST) -> NTSTATUS;
     202 fn WdfObjectGetTypedContextWorker(handle: WDFOBJECT, context_type: PCWDF_OBJECT_CONTEXT_TYPE_INFO) -> PVOID;
     205 fn WdfObjectReferenceActual(handle: WDFOBJECT, tag: PVOID, line: LONG, file: PCHAR);
     206 fn WdfObjectDereferenceActual(handle: WDFOBJECT, tag: PVOID, line: LONG, file: PCHAR);
@@ -62,6 +65,9 @@ wdf! {
     228 fn WdfDeviceAddQueryInterface(device: WDFDEVICE, config: PWDF_QUERY_INTERFACE_CONFIG) -> NTSTATUS;
     231 fn WdfRegistryClose(key: WDFKEY);
     240 fn WdfRegistryQueryULong(key: WDFKEY, name: PCUNICODE_STRING, value: PULONG) -> NTSTATUS;
+    265 fn WdfRequestCompleteWithInformation(request: WDFREQUEST, status: NTSTATUS, information: ULONG_PTR);
+    281 fn WdfRequestForwardToIoQueue(request: WDFREQUEST, queue: WDFQUEUE) -> NTSTATUS;
+    285 fn WdfRequestWdmGetIrp(request: WDFREQUEST) -> PIRP;
     286 fn WdfIoResourceRequirementsListSetSlotNumber(list: WDFIORESREQLIST, slot: ULONG);
     287 fn WdfIoResourceRequirementsListSetInterfaceType(list: WDFIORESREQLIST, interface: INTERFACE_TYPE);
     288 fn WdfIoResourceRequirementsListAppendIoResList(list: WDFIORESREQLIST, resources: WDFIORESLIST) -> NTSTATUS;

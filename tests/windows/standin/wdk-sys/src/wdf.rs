@@ -212,6 +212,58 @@ pub struct _WDF_QUERY_INTERFACE_CONFIG {
 pub type WDF_QUERY_INTERFACE_CONFIG = _WDF_QUERY_INTERFACE_CONFIG;
 pub type PWDF_QUERY_INTERFACE_CONFIG = *mut WDF_QUERY_INTERFACE_CONFIG;
 
+c_enum!(_WDF_IO_QUEUE_DISPATCH_TYPE WDF_IO_QUEUE_DISPATCH_TYPE {
+    WdfIoQueueDispatchInvalid = 0,
+    WdfIoQueueDispatchSequential = 1,
+    WdfIoQueueDispatchParallel = 2,
+    WdfIoQueueDispatchManual = 3,
+    WdfIoQueueDispatchMax = 4,
+});
+
+type QueueControl = Option<
+    unsafe extern "C" fn(
+        Queue: WDFQUEUE,
+        Request: WDFREQUEST,
+        OutputBufferLength: usize,
+        InputBufferLength: usize,
+        IoControlCode: ULONG,
+    ),
+>;
+type QueueLength = Option<unsafe extern "C" fn(Queue: WDFQUEUE, Request: WDFREQUEST, Length: usize)>;
+type QueueRequest = Option<unsafe extern "C" fn(Queue: WDFQUEUE, Request: WDFREQUEST)>;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct _WDF_IO_QUEUE_CONFIG {
+    pub Size: ULONG,
+    pub DispatchType: WDF_IO_QUEUE_DISPATCH_TYPE,
+    pub PowerManaged: WDF_TRI_STATE,
+    pub AllowZeroLengthRequests: BOOLEAN,
+    pub DefaultQueue: BOOLEAN,
+    pub EvtIoDefault: QueueRequest,
+    pub EvtIoRead: QueueLength,
+    pub EvtIoWrite: QueueLength,
+    pub EvtIoDeviceControl: QueueControl,
+    pub EvtIoInternalDeviceControl: QueueControl,
+    pub EvtIoStop: Option<unsafe extern "C" fn(Queue: WDFQUEUE, Request: WDFREQUEST, ActionFlags: ULONG)>,
+    pub EvtIoResume: QueueRequest,
+    pub EvtIoCanceledOnQueue: QueueRequest,
+    pub Settings: _WDF_IO_QUEUE_CONFIG__bindgen_ty_1,
+    pub Driver: WDFDRIVER,
+}
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union _WDF_IO_QUEUE_CONFIG__bindgen_ty_1 {
+    pub Parallel: _WDF_IO_QUEUE_CONFIG__bindgen_ty_1__bindgen_ty_1,
+}
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct _WDF_IO_QUEUE_CONFIG__bindgen_ty_1__bindgen_ty_1 {
+    pub NumberOfPresentedRequests: ULONG,
+}
+pub type WDF_IO_QUEUE_CONFIG = _WDF_IO_QUEUE_CONFIG;
+pub type PWDF_IO_QUEUE_CONFIG = *mut WDF_IO_QUEUE_CONFIG;
+
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct _WDF_DEVICE_PNP_CAPABILITIES {
@@ -255,6 +307,7 @@ zeroed_default!(
     _WDF_CHILD_ADDRESS_DESCRIPTION_HEADER,
     _WDF_CHILD_LIST_CONFIG,
     _WDF_QUERY_INTERFACE_CONFIG,
+    _WDF_IO_QUEUE_CONFIG,
     _WDF_DEVICE_PNP_CAPABILITIES,
     _WDF_DEVICE_PROPERTY_DATA,
 );

@@ -1,0 +1,83 @@
+//! What message-style guests leave to their bus: power, and message interrupts.
+
+use super::{RequestFailure, answer, request, submit};
+use crate::Slot;
+use crate::backend::{Platform, Waiter};
+use crate::bus::Request;
+use crate::config::{EnableRefused, MessageCapability, MessagesRefused};
+use crate::wire::{MsiEntry, PowerState};
+
+/// Message style: turns a function's decode on when its driver starts (D0), after telling the host its BARs if they have
+/// changed. Sleepable context; one power change at a time per function. When this returns `Ok` the guest's view has
+/// Memory set.
+pub async fn power_on(platform: &dyn Platform, slot: Slot) -> Result<(), RequestFailure> {
+    let mut plan = Err(EnableRefused::NoFunction { slot });
+    platform.with_config(&mut |config, port| plan = config.plan_power_on(port, slot));
+    let plan = plan?;
+    let mut planned = Planned { platform, slot, open: true };
+    if plan.power_off_first {
+        request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
+    }
+    if let Some(bars) = plan.bars {
+        request(platform, Request::AssignResources { slot, bars }).await?;
+        platform.with_config(&mut |config, _| config.bars_assigned(slot, &bars));
+    }
+    let ticket = submit(platform, Request::PowerState { slot, state: PowerState::D0 })?;
+    // The engine tells the config half how that ends, whatever becomes of this future.
+    planned.open = false;
+    let wait = |deadline| platform.wait(Waiter::Function(slot), deadline);
+    Ok(answer(platform, ticket, wait).await.map(|_| ())?)
+}
+
+/// A plan to turn decode on, until the host is asked to. Dropped before, it is given up.
+struct Planned<'a> {
+    platform: &'a dyn Platform,
+    slot: Slot,
+    open: bool,
+}
+
+impl Drop for Planned<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.platform.with_config(&mut |config, _| config.power_abandoned(self.slot));
+        }
+    }
+}
+
+/// Message style: turns a function's decode off when its driver stops (D3). Sleepable context; one power change at a time
+/// per function.
+pub async fn power_off(platform: &dyn Platform, slot: Slot) -> Result<(), RequestFailure> {
+    let mut needed = false;
+    platform.with_config(&mut |config, _| needed = config.plan_power_off(slot));
+    if needed {
+        request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
+    }
+    Ok(())
+}
+
+/// How a function signals interrupts by message, for platforms whose operating system leaves that to the bus. Any context.
+pub fn message_capability(platform: &dyn Platform, slot: Slot) -> Option<MessageCapability> {
+    let mut capability = None;
+    platform.with_config(&mut |config, port| capability = config.message_capability(port, slot));
+    capability
+}
+
+/// Switches a function's messages on: see [`crate::config::ConfigSpace::enable_messages`]. Any context.
+pub fn enable_messages(
+    platform: &dyn Platform,
+    slot: Slot,
+    capability: MessageCapability,
+    entry: &MsiEntry,
+    count: u16,
+) -> Result<(), MessagesRefused> {
+    let mut result = Ok(());
+    platform.with_config(&mut |config, port| {
+        result = config.enable_messages(port, slot, capability, entry, count);
+    });
+    result
+}
+
+/// Switches a function's messages off, where it still answers. Any context.
+pub fn disable_messages(platform: &dyn Platform, slot: Slot, capability: MessageCapability) {
+    platform.with_config(&mut |config, port| config.disable_messages(port, slot, capability));
+}
