@@ -1,9 +1,10 @@
 //! Buses on a simulated VM, and what must hold when they are done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hvpci_core::backend::Platform;
-use hvpci_core::bus::{BusOptions, BusStatus, FunctionInfo};
+use hvpci_core::bus::{BusOptions, BusStatus, Deadlines, FunctionInfo};
 use hvpci_core::config::ConfigOptions;
 use hvpci_core::decode::{Ledger, Policy};
 use hvpci_core::interrupt::Architecture;
@@ -33,6 +34,10 @@ pub struct Bench {
     pub highest: Version,
     /// Room for functions on a bus.
     pub max_functions: u16,
+    /// Whether the VM is an isolated one.
+    pub isolated: bool,
+    /// How long the buses wait for the answer to an ordinary request.
+    pub patience: Duration,
     buses: Vec<Bus>,
 }
 
@@ -49,6 +54,8 @@ impl Bench {
             policy: Policy::Deferred,
             highest: Version::V1_4,
             max_functions: 8,
+            isolated: false,
+            patience: Deadlines::default().request,
             buses: Vec::new(),
         }
     }
@@ -80,8 +87,7 @@ impl Bench {
 
     /// The kernel that takes over when the first has died: the same VM, nothing of the first kernel.
     pub fn second_kernel(first: Bench, guest: GuestKind) -> Bench {
-        let Bench { machine, policy, highest, max_functions, .. } = first;
-        Bench { machine: machine.next_kernel(guest), policy, highest, max_functions, buses: Vec::new() }
+        Bench { machine: first.machine.next_kernel(guest), buses: Vec::new(), ..first }
     }
 
     /// Brings a bus up that an earlier kernel had.
@@ -98,8 +104,9 @@ impl Bench {
         let style = self.machine.vm().guest.style();
         let mut bus = BusOptions::new(style, Architecture::X86);
         (bus.policy, bus.highest, bus.max_functions) = (self.policy, self.highest, self.max_functions);
-        let (policy, capacity) = (self.policy, self.max_functions);
-        (bus, ConfigOptions { policy, style, capacity, ..ConfigOptions::default() })
+        bus.deadlines.request = self.patience;
+        let (policy, capacity, isolated) = (self.policy, self.max_functions, self.isolated);
+        (bus, ConfigOptions { policy, style, capacity, isolated, ..ConfigOptions::default() })
     }
 
     /// Offers a bus, starts it and waits until its drivers are bound.
@@ -139,7 +146,7 @@ impl Bench {
     #[track_caller]
     pub fn pass(&mut self, seconds: u64) {
         let clock = self.machine.clock();
-        let until = clock.now().after(std::time::Duration::from_secs(seconds));
+        let until = clock.now().after(Duration::from_secs(seconds));
         let slept = self.machine.run_task(LIMIT, async move { clock.sleep_until(until).await });
         assert_eq!(slept, Ok(()), "{}", self.troubles());
     }

@@ -8,7 +8,8 @@ use hvpci_core::driver;
 use hvpci_core::wire::Version;
 use hvpci_mock::guest::GuestKind;
 use hvpci_mock::host::device::BarSpec;
-use hvpci_mock::host::{CostModel, FunctionSpec, HostOptions};
+use hvpci_mock::host::packet::MessageType;
+use hvpci_mock::host::{CostModel, Fault, FaultPlan, FunctionSpec, HostOptions};
 use hvpci_tests::bench::{Bench, GIB, function, is_ready, slot};
 
 const STYLES: [GuestKind; 2] = [GuestKind::Linux612, GuestKind::Windows];
@@ -263,6 +264,34 @@ fn functions_change_while_suspended() {
         bench.wait(&bus, async |bus| bus.resume_functions().await);
         assert_eq!(bus.status(), BusStatus::Running);
         bench.shut_down();
+    }
+}
+
+/// EJECT comes when the host has taken the functions' resources back already: the driver lets go of its function without a
+/// config access, which would end nowhere.
+#[test]
+fn a_function_is_ejected_while_the_bus_falls_asleep() {
+    for guest in STYLES {
+        for (at, nth) in
+            [(MessageType::RESOURCES_RELEASED, 1), (MessageType::RESOURCES_RELEASED, 2), (MessageType::FDO_D0EXIT, 1)]
+        {
+            let mut bench = Bench::new(guest);
+            let bus = bench.boot(gpus(2));
+            bench.wait(&bus, async |bus| bus.suspend_functions().await);
+            bus.on_host(|host, id, _| host.set_faults(id, FaultPlan::at(at, nth, Fault::Eject(slot(1)))));
+            driver::suspend(bus.as_ref());
+            bench.wait_for(&bus, BusStatus::Suspended);
+            assert_eq!(bench.errors(), [], "{guest}, at {at:?} {nth}");
+            assert_eq!(bus.on_host(|host, id, _| host.slots(id)), [slot(0)], "{guest}, at {at:?} {nth}");
+            driver::resume(bus.as_ref());
+            bench.wait_for(&bus, BusStatus::Running);
+            bench.wait(&bus, async |bus| bus.resume_functions().await);
+            assert!(is_ready(&bus, slot(0)) && function(&bus, slot(1)).is_none(), "{guest}: {}", bench.troubles());
+            // What the host says of the function while the channel closes is lost, so the messages are not compared.
+            bench.stop_all();
+            bench.assert_nothing_left();
+            assert_eq!(bench.errors(), []);
+        }
     }
 }
 

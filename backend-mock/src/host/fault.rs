@@ -53,6 +53,10 @@ pub enum Fault {
     CloseChannel,
     /// The function stops answering config accesses: all ones.
     DeviceGone(Slot),
+    /// The host asks for the function back, once, before it does anything about the message.
+    Eject(Slot),
+    /// The host takes the function away without a word, before it does anything about the message.
+    Remove(Slot),
 }
 
 /// One line of the script.
@@ -90,12 +94,31 @@ impl FaultPlan {
     }
 }
 
+/// A message that was counted while a plan with rules was set: a step that a fault can strike at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CountedMessage {
+    /// Its type.
+    pub kind: MessageType,
+    /// Which of its type it is, from 1.
+    pub nth: u32,
+    /// Which of all counted ones it is, from 1.
+    pub step: u64,
+    /// Whether the host sent it by itself.
+    pub from_host: bool,
+    /// Whether the guest wants a completion.
+    pub wants_completion: bool,
+}
+
+/// Counted messages that are remembered; the counting itself goes on.
+const MOST_REMEMBERED: usize = 10_000;
+
 /// A plan and where in it a bus is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
     plan: FaultPlan,
     steps: u64,
     seen: BTreeMap<MessageType, u32>,
+    counted: Vec<CountedMessage>,
 }
 
 impl Faults {
@@ -103,8 +126,22 @@ impl Faults {
         *self = Faults { plan, ..Faults::default() };
     }
 
-    /// Counts a message and tells what strikes at it.
-    pub(super) fn count(&mut self, kind: MessageType) -> Vec<Fault> {
+    /// The messages counted so far.
+    pub(super) fn counted(&self) -> &[CountedMessage] {
+        &self.counted
+    }
+
+    /// Counts a message of the guest and tells what strikes at it.
+    pub(super) fn count_request(&mut self, kind: MessageType, wants_completion: bool) -> Vec<Fault> {
+        self.count(kind, false, wants_completion)
+    }
+
+    /// Counts an unsolicited message of the host and tells what strikes at it.
+    pub(super) fn count_notice(&mut self, kind: MessageType) -> Vec<Fault> {
+        self.count(kind, true, false)
+    }
+
+    fn count(&mut self, kind: MessageType, from_host: bool, wants_completion: bool) -> Vec<Fault> {
         if self.plan.rules.is_empty() {
             return Vec::new();
         }
@@ -112,6 +149,9 @@ impl Faults {
         let nth = self.seen.entry(kind).or_insert(0);
         *nth = nth.saturating_add(1);
         let (steps, nth) = (self.steps, *nth);
+        if self.counted.len() < MOST_REMEMBERED {
+            self.counted.push(CountedMessage { kind, nth, step: steps, from_host, wants_completion });
+        }
         let strikes = |rule: &&FaultRule| match rule.trigger {
             Trigger::Message(wanted, at) => wanted == kind && at == nth,
             Trigger::Step(at) => at == steps,

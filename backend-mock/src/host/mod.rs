@@ -37,7 +37,7 @@ use hvpci_core::{InstanceId, Slot};
 
 pub use bus::BusSpec;
 pub use channel::ChannelState;
-pub use fault::{Fault, FaultPlan, FaultRule, Trigger};
+pub use fault::{CountedMessage, Fault, FaultPlan, FaultRule, Trigger};
 pub use function::{FunctionSpec, FunctionState};
 pub use hypercall::HypercallError;
 pub use interrupt::{Delivery, Interrupt, NotDelivered};
@@ -175,6 +175,11 @@ impl Host {
         if let Some((bus, _)) = self.parts(bus) {
             bus.faults.set(plan);
         }
+    }
+
+    /// The messages of a bus that its fault plan has counted so far, in their order; none while the plan has no rules.
+    pub fn counted_messages(&self, bus: BusId) -> &[CountedMessage] {
+        self.bus(bus).map_or(&[], |bus| bus.faults.counted())
     }
 
     fn bus(&self, id: BusId) -> Option<&Bus> {

@@ -25,31 +25,21 @@ impl Host {
 
     /// Takes a function away without asking and tells the guest by relations that leave it out. False if there is none.
     pub fn remove_function(&mut self, bus: BusId, now: Time, slot: Slot) -> bool {
-        let Some((bus, shared)) = self.parts(bus) else { return false };
-        let known = bus.take_away(shared, now, slot);
-        if known {
-            bus.relations_changed(shared, now);
-        }
-        known
+        self.parts(bus).is_some_and(|(bus, shared)| bus.remove(shared, now, slot))
     }
 
     /// Asks the guest to give a function back. The function goes when the guest answers, or by force when
     /// [`super::HostOptions::eject_limit`] has passed. Asking again sends EJECT again.
     pub fn eject(&mut self, bus: BusId, now: Time, slot: Slot) {
-        let Some((bus, shared)) = self.parts(bus) else { return };
-        let deadline = now.after(shared.options.eject_limit);
-        if let Some(function) = bus.functions.get_mut(&slot) {
-            function.eject_deadline.get_or_insert(deadline);
+        if let Some((bus, shared)) = self.parts(bus) {
+            bus.eject(shared, now, slot);
         }
-        let id = bus.id;
-        self.send_eject(id, now, slot.to_wire());
     }
 
     /// Sends an EJECT for any slot number, existing or not, and expects nothing.
     pub fn send_eject(&mut self, bus: BusId, now: Time, wslot: u32) {
         if let Some((bus, shared)) = self.parts(bus) {
-            let message = Writer::starting(MessageType::EJECT.0).u32(wslot).finish();
-            bus.notify(shared, now, Some(wslot), message);
+            bus.send_eject(shared, now, wslot);
         }
     }
 

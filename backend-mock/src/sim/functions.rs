@@ -5,6 +5,7 @@ use std::time::Duration;
 use hvpci_core::backend::{Platform, Width};
 use hvpci_core::{Slot, Time, driver};
 
+use super::hook::PlatformStep;
 use super::platform::MockPlatform;
 use crate::guest::{
     ConfigAccess, DevicePower, GuestError, InterruptStep, InterruptsRefused, PowerAccess, PowerRefused,
@@ -57,6 +58,7 @@ impl<'a> FunctionAccess<'a> {
 
 impl ConfigAccess for FunctionAccess<'_> {
     async fn read(&mut self, offset: u16, width: Width) -> u32 {
+        let _ = self.platform.step(PlatformStep::ConfigAccess);
         self.platform.config_free().await;
         let value = driver::config_read(self.platform, self.slot, offset, width.bytes().into());
         self.platform.config_free().await;
@@ -64,6 +66,7 @@ impl ConfigAccess for FunctionAccess<'_> {
     }
 
     async fn write(&mut self, offset: u16, width: Width, value: u32) {
+        let _ = self.platform.step(PlatformStep::ConfigAccess);
         self.platform.config_free().await;
         driver::config_write(self.platform, self.slot, offset, width.bytes().into(), value);
         self.platform.config_free().await;

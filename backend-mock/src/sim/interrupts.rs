@@ -95,13 +95,12 @@ impl MockPlatform {
             let mut held = lock(&self.held);
             let held = held.entry(slot).or_default();
             held.table = table;
-            let more = vectors.saturating_sub(held.room);
-            held.room += more;
-            more
+            vectors.saturating_sub(held.room)
         };
         let mut reserved = Ok(());
         self.with_bus(&mut |bus, _| reserved = bus.reserve_interrupts(more));
         reserved.map_err(|_| InterruptsRefused)?;
+        lock(&self.held).entry(slot).or_default().room += more;
         for _ in 0..vectors {
             let (processor, vector) = lock(&self.vm.vectors).next();
             let wanted = InterruptRequest::single(slot, vector, VpSet::single(processor));

@@ -7,6 +7,7 @@ use hvpci_core::config::{ConfigOptions, ConfigSpace};
 use hvpci_core::{Time, driver};
 
 use super::executor::{Clock, Executor, Stall};
+use super::hook::PlatformStep;
 use super::interrupts::Vectors;
 use super::platform::{MockPlatform, Vm};
 use super::run::SimError;
@@ -139,6 +140,7 @@ async fn carry(platform: &MockPlatform) {
                 hvpci_core::bus::Packet { kind, transaction_id, payload: &packet.payload },
             );
             platform.intervene();
+            let _ = platform.step(PlatformStep::PacketArrived);
         }
         platform.intervene();
         if !rescinded && platform.vm.host().channel(platform.id) == ChannelState::Rescinded {

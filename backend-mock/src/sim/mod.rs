@@ -2,6 +2,7 @@
 
 pub mod executor;
 mod functions;
+mod hook;
 mod interrupts;
 mod machine;
 mod mmio;
@@ -13,6 +14,7 @@ mod vm;
 mod watch;
 
 pub use functions::Progress;
+pub use hook::{Hook, PlatformStep};
 pub use interrupts::HeldInterrupt;
 pub use machine::Machine;
 pub use platform::{AnyReport, MockPlatform, Vm};

@@ -1,23 +1,24 @@
 //! One bus of the simulated guest: the mock's implementation of the platform traits.
 
+mod traits;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 
-use async_trait::async_trait;
-use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, Waiter};
-use hvpci_core::bus::{Bus, BusStatus, Counters, FunctionInfo, InterruptHandle, Report};
+use hvpci_core::backend::PlatformError;
+use hvpci_core::bus::{Bus, BusStatus, Counters, FunctionInfo, Report};
 use hvpci_core::config::{ConfigReport, ConfigSpace};
 use hvpci_core::decode::Ledger;
-use hvpci_core::placement::{Window, WindowNeed};
-use hvpci_core::wire::MsiEntry;
 use hvpci_core::{InstanceId, Slot, Time, driver};
 
-use super::executor::{Clock, yield_now};
+use traits::either;
+
+use super::executor::Clock;
 use super::functions::{FunctionAccess, Progress};
+use super::hook::{Hook, PlatformStep};
 use super::interrupts::{Held, Vectors};
 use super::mmio::MmioSpace;
-use super::port::{ChannelPort, WindowPort};
 use super::sync::{FairLock, Signal};
 use crate::guest::{Guest, GuestError, GuestKind, InterruptStep, boot_function};
 use crate::host::{BusId, Host, HypercallError, Violation};
@@ -96,6 +97,7 @@ pub struct MockPlatform {
     interventions: Mutex<Vec<(u64, Intervention)>>,
     /// How many violations the host had noted when the rescind was told.
     violations_at_rescind: Mutex<Option<usize>>,
+    hook: OnceLock<Arc<dyn Hook>>,
 }
 
 type Intervention = Box<dyn FnOnce(&MockPlatform) + Send>;
@@ -139,7 +141,18 @@ impl MockPlatform {
             hypercall_errors: Mutex::default(),
             interventions: Mutex::default(),
             violations_at_rescind: Mutex::default(),
+            hook: OnceLock::new(),
         }
+    }
+
+    /// Puts a test's hand into the platform. The first one stays.
+    pub fn set_hook(&self, hook: Arc<dyn Hook>) {
+        let _ = self.hook.set(hook);
+    }
+
+    /// What the test says to what is about to be done.
+    pub(super) fn step(&self, step: PlatformStep) -> Result<(), PlatformError> {
+        self.hook.get().map_or(Ok(()), |hook| hook.step(step))
     }
 
     /// Does something to this bus at the host, and lets the guest notice.
@@ -350,132 +363,4 @@ impl MockPlatform {
         let _ = self.interrupt_step(slot, InterruptStep::Free).await;
         driver::function_bound(self, slot, false);
     }
-}
-
-#[async_trait]
-impl Platform for MockPlatform {
-    fn instance(&self) -> InstanceId {
-        self.instance
-    }
-
-    fn now(&self) -> Time {
-        self.vm.clock.now()
-    }
-
-    fn with_bus(&self, f: &mut dyn FnMut(&mut Bus, &mut dyn PacketPort)) {
-        let sent = {
-            let (mut bus, mut host) = (lock(&self.bus), self.vm.host());
-            let mut port = ChannelPort { host: &mut host, bus: self.id, now: self.vm.clock.now(), sent: false };
-            f(&mut bus, &mut port);
-            port.sent
-        };
-        if sent {
-            self.carrier.set();
-        }
-    }
-
-    fn with_config(&self, f: &mut dyn FnMut(&mut ConfigSpace, &mut dyn ConfigPort)) {
-        let (mut config, mut host) = (lock(&self.config), self.vm.host());
-        let mut busy = lock(&self.config_busy);
-        let now = self.vm.clock.now().max(*busy);
-        let reserved = lock(&self.window).is_some();
-        let mut port = WindowPort { host: &mut host, bus: self.id, now, reserved };
-        f(&mut config, &mut port);
-        *busy = port.now;
-    }
-
-    fn wake(&self) {
-        self.pump.set();
-        self.publisher.set();
-        self.milestone.set();
-        lock(&self.callers).values().for_each(|signal| signal.set());
-    }
-
-    async fn wait(&self, waiter: Waiter, deadline: Option<Time>) {
-        let caller;
-        let signal = match waiter {
-            Waiter::Pump => &self.pump,
-            Waiter::Publisher => &self.publisher,
-            Waiter::Function(slot) => {
-                caller = lock(&self.callers).entry(slot).or_default().clone();
-                &caller
-            }
-        };
-        // The waiter counts as waiting from here on: what wakes it during the yield is not lost.
-        // A wait that is over at once must not starve the tasks it would be waiting for.
-        yield_now().await;
-        self.config_free().await;
-        match deadline {
-            None => signal.wait().await,
-            Some(deadline) => either(signal.wait(), self.vm.clock.sleep_until(deadline)).await,
-        }
-    }
-
-    async fn open_channel(&self) -> Result<(), PlatformError> {
-        let now = self.vm.clock.now();
-        if self.vm.host().open_channel(self.id, now) { Ok(()) } else { Err(PlatformError::ChannelOpen) }
-    }
-
-    async fn close_channel(&self) {
-        let now = self.vm.clock.now();
-        self.vm.host().close_channel(self.id, now);
-        self.carrier.set();
-    }
-
-    async fn reserve_config_window(&self) -> Result<u64, PlatformError> {
-        let base = self.vm.mmio().reserve_config_window()?;
-        *lock(&self.window) = Some(base);
-        Ok(base)
-    }
-
-    async fn release_config_window(&self) {
-        self.config_free().await;
-        if let Some(base) = lock(&self.window).take() {
-            self.vm.mmio().release(base);
-        }
-    }
-
-    async fn reserve_window(&self, need: WindowNeed) -> Result<Window, PlatformError> {
-        let window = self.vm.mmio().reserve(need)?;
-        self.vm.host().give_aperture(self.id, window.base, window.size);
-        Ok(window)
-    }
-
-    async fn release_window(&self, window: Window) {
-        self.vm.host().take_aperture(self.id, window.base, window.size);
-        self.vm.mmio().release(window.base);
-    }
-
-    async fn publish(&self, function: &FunctionInfo) -> Result<(), PlatformError> {
-        let _enumeration = self.vm.enumeration.lock().await;
-        self.boot(function).await
-    }
-
-    async fn unpublish(&self, slot: Slot, _reason: RemovalReason) {
-        let _enumeration = self.vm.enumeration.lock().await;
-        self.forget(slot).await;
-    }
-
-    fn interrupt_recreated(&self, handle: InterruptHandle, slot: Slot, entry: MsiEntry) {
-        self.recreated(handle, slot, entry);
-    }
-
-    fn report(&self, report: &Report) {
-        lock(&self.reports).push(AnyReport::Bus(*report));
-        self.milestone.set();
-    }
-
-    fn config_report(&self, report: &ConfigReport) {
-        lock(&self.reports).push(AnyReport::Config(*report));
-    }
-}
-
-/// Completes with the first of the two.
-async fn either(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
-    let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));
-    std::future::poll_fn(|context| {
-        let first = a.as_mut().poll(context);
-        if first.is_ready() { first } else { b.as_mut().poll(context) }
-    })
-    .await;
 }

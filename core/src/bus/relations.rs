@@ -4,7 +4,8 @@ use crate::wire::{FunctionDescription, Relations};
 use crate::{OutOfMemory, Slot, Time};
 
 use super::bounded::Bounded;
-use super::child::{Child, Leaving, Notice};
+use super::child::{Assigned, Child, Leaving, Notice, Shown};
+use super::phase::D0;
 use super::status::count;
 use super::{Bus, Odd, Report, RequestError};
 
@@ -132,6 +133,7 @@ impl Bus {
             self.diff();
         }
         let deadline = now.after(self.options.deadlines.eject);
+        let out = self.d0 != D0::In;
         let Some(child) = self.child_mut(slot) else {
             return self.odd(Odd::UnknownSlot(slot), |c| &mut c.unknown_slots);
         };
@@ -142,6 +144,9 @@ impl Bus {
         child.eject_complete = Notice::Owed;
         child.eject_deadline = Some(deadline);
         child.settled = false;
+        // On the way into a suspend or out of it there is no config window, or the host has taken the function's resources
+        // back: its driver lets go of a function that does not answer.
+        child.out_of_reach |= child.shown != Shown::No && (out || child.assigned == Assigned::No);
         self.report(Report::EjectRequested(slot));
     }
 }

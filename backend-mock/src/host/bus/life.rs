@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use hvpci_core::{Slot, Time};
 
 use super::Bus;
+use crate::host::packet::{MessageType, Writer};
 use crate::host::ring::Ring;
 use crate::host::shared::{Event, Shared};
 use crate::host::{ChannelState, Leak, LeakKind, ViolationKind};
@@ -64,6 +65,34 @@ impl Bus {
         for function in self.functions.values_mut() {
             function.device.reset();
         }
+    }
+
+    /// Asks the guest for a function. While the channel is closed there is nobody to ask, and the function goes at once.
+    pub(in crate::host) fn eject(&mut self, shared: &mut Shared, now: Time, slot: Slot) {
+        if !self.is_open() {
+            self.take_away(shared, now, slot);
+            return;
+        }
+        let deadline = now.after(shared.options.eject_limit);
+        if let Some(function) = self.functions.get_mut(&slot) {
+            function.eject_deadline.get_or_insert(deadline);
+        }
+        self.send_eject(shared, now, slot.to_wire());
+    }
+
+    /// Sends EJECT for any slot number.
+    pub(in crate::host) fn send_eject(&mut self, shared: &mut Shared, now: Time, wslot: u32) {
+        let message = Writer::starting(MessageType::EJECT.0).u32(wslot).finish();
+        self.notify(shared, now, Some(wslot), message);
+    }
+
+    /// Takes a function away without asking. False if there is none.
+    pub(in crate::host) fn remove(&mut self, shared: &mut Shared, now: Time, slot: Slot) -> bool {
+        let known = self.take_away(shared, now, slot);
+        if known {
+            self.relations_changed(shared, now);
+        }
+        known
     }
 
     /// Functions that the guest was asked for and did not give back in time are taken.

@@ -37,7 +37,7 @@ impl Bus {
         if packet.wants_completion {
             self.check_transaction(shared, now, kind, packet.transaction_id);
         }
-        let faults = self.faults.count(kind);
+        let faults = self.faults.count_request(kind, packet.wants_completion);
         if !self.survives(shared, now, &faults) || faults.contains(&Fault::LoseRequest) {
             return;
         }

@@ -47,7 +47,7 @@ impl Bus {
             return;
         }
         let kind = payload.first_chunk().map_or(0, |first: &[u8; 4]| u32::from_le_bytes(*first));
-        let faults = self.faults.count(MessageType(kind));
+        let faults = self.faults.count_notice(MessageType(kind));
         if !self.survives(shared, now, &faults) || faults.contains(&Fault::LoseRequest) {
             return;
         }
@@ -90,6 +90,12 @@ impl Bus {
                         function.gone = true;
                     }
                 }
+                Fault::Eject(slot) if self.functions.get(slot).is_some_and(|f| f.eject_deadline.is_none()) => {
+                    self.eject(shared, now, *slot);
+                }
+                Fault::Remove(slot) => {
+                    self.remove(shared, now, *slot);
+                }
                 _ => {}
             }
         }
@@ -125,8 +131,13 @@ impl Bus {
                     self.queue_raw(due, HostPacket { kind: PacketKind::InBand, transaction_id: 0, payload });
                 }
                 Fault::Garbage => garbage(&mut packet.payload),
-                Fault::LoseRequest | Fault::Refuse(_) | Fault::Rescind | Fault::CloseChannel | Fault::DeviceGone(_) => {
-                }
+                Fault::LoseRequest
+                | Fault::Refuse(_)
+                | Fault::Rescind
+                | Fault::CloseChannel
+                | Fault::DeviceGone(_)
+                | Fault::Eject(_)
+                | Fault::Remove(_) => {}
             }
         }
         for _ in 1..copies {

@@ -81,6 +81,50 @@ fn a_refusal_does_nothing() {
 }
 
 #[test]
+fn a_function_may_be_asked_for_or_go_at_a_message() {
+    let slot = Slot::ZERO;
+    let (mut guest, id, packets) = struck(Fault::Eject(slot));
+    let eject = [0x0B, 0, 0x49, 0x42, 0, 0, 0, 0];
+    let kinds: Vec<_> = packets.iter().map(|packet| (packet.kind, packet.transaction_id)).collect();
+    assert_eq!(kinds, [(PacketKind::InBand, 0), (PacketKind::Completion, id)]);
+    assert_eq!((packets[0].payload.as_slice(), packets[1].payload.clone()), (&eject[..], plain()));
+    assert!(guest.host.function(guest.bus, slot).unwrap().ejecting);
+    // It asks once.
+    guest.host.set_faults(guest.bus, FaultPlan::default().and(Trigger::From(1), Fault::Eject(slot)));
+    guest.ask(&power(0, 4));
+    assert_eq!(guest.packets().len(), 1);
+
+    let (guest, _, packets) = struck(Fault::Remove(slot));
+    assert_eq!(packets[0].payload, [0x19, 0, 0x49, 0x42, 0, 0, 0, 0]);
+    assert_eq!(packets[1].payload, status::BAD_DATA.to_le_bytes());
+    assert_eq!(guest.host.slots(guest.bus), []);
+}
+
+#[test]
+fn nobody_is_asked_for_a_function_while_the_channel_is_closed() {
+    let mut guest = Guest::ready();
+    guest.host.close_channel(guest.bus, guest.now);
+    guest.host.eject(guest.bus, guest.now, Slot::ZERO);
+    assert_eq!(guest.host.slots(guest.bus), []);
+}
+
+/// The steps of a run can be listed, to have a fault at each of them.
+#[test]
+fn messages_are_remembered_while_a_plan_counts_them() {
+    let mut guest = Guest::ready();
+    guest.status(&power(0, 1));
+    assert_eq!(guest.host.counted_messages(guest.bus), []);
+    guest.host.set_faults(guest.bus, FaultPlan::at_step(0, Fault::Drop));
+    guest.status(&power(0, 4));
+    guest.status(&power(0, 1));
+    guest.host.send_relations(guest.bus, guest.now);
+    let counted = guest.host.counted_messages(guest.bus);
+    let seen: Vec<_> = counted.iter().map(|m| (m.kind, m.nth, m.step, m.from_host, m.wants_completion)).collect();
+    let relations = (MessageType::BUS_RELATIONS2, 1, 3, true, false);
+    assert_eq!(seen, [(POWER, 1, 1, false, true), (POWER, 2, 2, false, true), relations]);
+}
+
+#[test]
 fn delays() {
     let mut guest = Guest::ready();
     guest.host.set_faults(guest.bus, FaultPlan::at(POWER, 1, Fault::Delay(Duration::from_secs(70))));

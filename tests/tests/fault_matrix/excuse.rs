@@ -1,0 +1,122 @@
+//! What is not the guest's fault: of the host's notes, those that what went wrong explains. Everything else fails a cell.
+
+use std::ops::RangeInclusive;
+
+use hvpci_core::bus::{Odd, Report};
+use hvpci_core::decode::Policy;
+use hvpci_mock::guest::GuestStyle;
+use hvpci_mock::host::packet::MessageType;
+use hvpci_mock::host::{Fault, LeakKind, Violation, ViolationKind};
+use hvpci_mock::sim::{AnyReport, MockPlatform};
+use hvpci_tests::bench::slot;
+
+use super::cell::{Cell, Mishap, Phase};
+
+/// Both sides of the channel no longer agree that there is one.
+fn cuts_off(cell: &Cell) -> bool {
+    matches!(cell.mishap, Mishap::Rescind | Mishap::Host(Fault::Rescind | Fault::CloseChannel))
+}
+
+/// The host has stopped acting on what it is sent.
+fn falls_silent(cell: &Cell) -> bool {
+    matches!(cell.mishap, Mishap::Silence | Mishap::Host(Fault::CloseChannel))
+}
+
+/// A function stops answering at a moment when the guest may be at its config space.
+fn takes_away(cell: &Cell) -> bool {
+    matches!(cell.mishap, Mishap::Remove | Mishap::Deaf | Mishap::Host(Fault::Remove(_) | Fault::DeviceGone(_)))
+}
+
+/// The host asks for a function.
+fn ejects(cell: &Cell) -> bool {
+    matches!(cell.mishap, Mishap::Eject | Mishap::Host(Fault::Eject(_)))
+}
+
+fn at(cell: &Cell, kind: MessageType) -> bool {
+    cell.place.message() == Some(kind)
+}
+
+/// What the host still held when the channel was closed: excused where it did not act on the message that gives it back.
+pub fn leak(cell: &Cell, leak: &LeakKind) -> bool {
+    let ignored = matches!(cell.mishap, Mishap::Host(Fault::LoseRequest | Fault::Refuse(_)));
+    let what = match leak {
+        LeakKind::PowerUp => at(cell, MessageType::FDO_D0EXIT),
+        LeakKind::Interrupt { .. } => at(cell, MessageType::RESOURCES_RELEASED),
+        // D0EXIT takes these back too.
+        LeakKind::Decode | LeakKind::Resources => false,
+    };
+    falls_silent(cell) || (ignored && what)
+}
+
+/// What the guest did wrong: excused where it could not know better.
+pub fn violation(cell: &Cell, bus: &MockPlatform, violation: &Violation) -> bool {
+    match violation.kind {
+        // Sent before the guest was told.
+        ViolationKind::ChannelGone => cuts_off(cell),
+        ViolationKind::EjectTimedOut => eject_unheard(cell, bus),
+        // D0ENTRY was lost: whether it was acted on is not known, so it is taken back.
+        ViolationKind::OutOfOrder(MessageType::FDO_D0EXIT) => {
+            at(cell, MessageType::FDO_D0ENTRY) && cell.mishap == Mishap::Host(Fault::LoseRequest)
+        }
+        _ => false,
+    }
+}
+
+/// The host lost patience over an eject: it asked for a function before it had said that there is one, which is to be
+/// ignored; or its question, the guest's answer, or what the guest asked to be able to answer was lost.
+fn eject_unheard(cell: &Cell, bus: &MockPlatform) -> bool {
+    let unknown = AnyReport::Bus(Report::Odd(Odd::UnknownSlot(slot(1))));
+    if falls_silent(cell) || bus.reports().contains(&unknown) {
+        return true;
+    }
+    let Mishap::Host(fault) = cell.mishap else { return false };
+    match cell.place.message() {
+        Some(MessageType::EJECT) => {
+            !matches!(fault, Fault::Extend(_) | Fault::Duplicate | Fault::UnknownMessage | Fault::WrongTransactionId)
+        }
+        Some(MessageType::EJECTION_COMPLETE) => fault == Fault::LoseRequest,
+        // The driver waits for D3 for as long as the host waits for the function.
+        Some(MessageType::DEVICE_POWER_STATE_CHANGE) => {
+            cell.phase == Phase::Eject && !matches!(fault, Fault::Extend(_) | Fault::Duplicate | Fault::UnknownMessage)
+        }
+        _ => false,
+    }
+}
+
+/// Maps, unmaps, host unmaps, traps, messages that the core counts beyond the host.
+pub fn difference(cell: &Cell, difference: &[i64; 5]) -> bool {
+    let [maps, unmaps, host_unmaps, traps, messages] = *difference;
+    let balanced = maps == unmaps + host_unmaps;
+    let within = |most: i64| [maps, unmaps, host_unmaps].iter().all(|n| n.abs() <= most);
+    // A map whose answer is lost, false, or given up with its function leaves the guest with a guess.
+    let lied = at(cell, MessageType::DEVICE_POWER_STATE_CHANGE) && matches!(cell.mishap, Mishap::Host(_));
+    let by_message = cell.combo.policy == Policy::Prefetch || cell.combo.guest.style() == GuestStyle::Messages;
+    let withdrawn = takes_away(cell) || ejects(cell) || cuts_off(cell) || cell.mishap == Mishap::Refuse;
+    let given_up = by_message && withdrawn;
+    let of_maps = if falls_silent(cell) {
+        within(2)
+    } else if cuts_off(cell) || takes_away(cell) {
+        // Writes that the guest made and no device was there to take.
+        (maps >= 0 && balanced) || (given_up && within(1))
+    } else if lied || given_up {
+        within(1)
+    } else {
+        within(0)
+    };
+    // Accesses on a window that nothing is behind any more, until the guest is told.
+    let of_traps = if cuts_off(cell) { (0..=64).contains(&traps) } else { traps == 0 };
+    of_maps && of_traps && messages_lost(cell).contains(&messages)
+}
+
+/// Messages that were counted at one end only.
+fn messages_lost(cell: &Cell) -> RangeInclusive<i64> {
+    match cell.mishap {
+        _ if cuts_off(cell) => -8..=0,
+        // What the host says while the guest closes the channel is lost.
+        _ if (takes_away(cell) || ejects(cell)) && matches!(cell.phase, Phase::Suspend | Phase::Teardown) => -2..=0,
+        Mishap::Host(Fault::Drop) => -1..=-1,
+        Mishap::Host(Fault::Delay(_)) => -1..=0,
+        Mishap::Host(Fault::Duplicate | Fault::UnknownMessage) => 0..=1,
+        _ => 0..=0,
+    }
+}
