@@ -14,7 +14,7 @@ use crate::backend::{Platform, PlatformError, Waiter};
 use crate::bus::{
     Action, ActionDone, BusStatus, Packet, PublishAction, Reply, Request, RequestError, SubmitError, Ticket,
 };
-use crate::config::{ConfigError, EnableRefused, Functions};
+use crate::config::{ConfigError, EnableRefused, Functions, PowerPlan};
 use crate::decode::Ledger;
 use crate::wire::PowerState;
 
@@ -328,7 +328,14 @@ pub async fn request(platform: &dyn Platform, request: Request) -> Result<Reply,
 pub async fn power_on(platform: &dyn Platform, slot: Slot) -> Result<(), RequestFailure> {
     let mut plan = Err(EnableRefused::NoFunction { slot });
     platform.with_config(&mut |config, port| plan = config.plan_power_on(port, slot));
-    let plan = plan?;
+    let result = power_on_as_planned(platform, slot, plan?).await;
+    if result.is_err() {
+        platform.with_config(&mut |config, _| config.power_on_failed(slot));
+    }
+    result
+}
+
+async fn power_on_as_planned(platform: &dyn Platform, slot: Slot, plan: PowerPlan) -> Result<(), RequestFailure> {
     if plan.power_off_first {
         request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
     }

@@ -46,6 +46,15 @@ fn may_hold(other: &Function, pages: &Pages) -> bool {
             .any(|bar| Pages::of(bar, host.last_address(bar)).is_some_and(|held| held.overlaps(pages)))
 }
 
+/// Whether decode of `other` is being turned on over one of `pages`: decided, and on its way to the host.
+fn is_about_to_hold(other: &Function, pages: &Pages) -> bool {
+    let Some(bars) = &other.powering else { return false };
+    other.decode.guest().layout().iter().any(|bar| {
+        let address = bars.get(usize::from(bar.index)).copied().flatten().unwrap_or(0);
+        Pages::of(bar, address).is_some_and(|claimed| claimed.overlaps(pages))
+    })
+}
+
 impl ConfigSpace {
     /// Adds a window of this bus. BARs may be mapped in it from now on.
     pub fn claim_window(&mut self, window: Window) -> Result<(), ConfigError> {
@@ -92,7 +101,8 @@ impl ConfigSpace {
             let outside = EnableRefused::OutsideWindows { slot, bar: bar.index, address };
             let pages = Pages::of(bar, address).filter(|pages| self.in_a_window(pages)).ok_or(outside)?;
             let in_the_way = self.others(at).find(|other| {
-                other.occupancy == Occupancy::Attached && other.decode.guest().memory() && may_hold(other, &pages)
+                let in_use = other.decode.guest().memory() && may_hold(other, &pages);
+                other.occupancy == Occupancy::Attached && (in_use || is_about_to_hold(other, &pages))
             });
             if let Some(other) = in_the_way {
                 return Err(EnableRefused::Overlaps { slot, bar: bar.index, address, other: other.slot() });

@@ -43,6 +43,8 @@ pub(super) struct Function {
     pub masks_stale: bool,
     /// The guest has used Resizable BAR: a reset may bring other sizes.
     pub resizable: bool,
+    /// By message, decode is being turned on with the BARs here: the range is taken from the moment it was checked (I3).
+    pub powering: Option<[Option<u64>; 6]>,
     pub ledger: Ledger,
 }
 
@@ -60,6 +62,7 @@ impl Function {
             gone: false,
             masks_stale: false,
             resizable: false,
+            powering: None,
             ledger: Ledger::default(),
         }
     }

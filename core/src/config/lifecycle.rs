@@ -152,6 +152,7 @@ impl ConfigSpace {
         function.occupancy = Occupancy::Departing;
         function.decode.guest_decode_becomes(false);
         function.decode.host_decode_unknown();
+        function.powering = None;
         if reach != Reach::Host || !may_be_mapped {
             self.vacate(at);
         }
@@ -171,6 +172,7 @@ impl ConfigSpace {
             function.gone = false;
             function.masks_stale = false;
             function.resizable = false;
+            function.powering = None;
         }
     }
 

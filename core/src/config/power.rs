@@ -52,25 +52,46 @@ impl ConfigSpace {
     }
 
     /// The guest starts a function by message: says what must be sent, or why not (I3; counted and reported). Functions
-    /// that only linger in the way are cleared through the window. Any context.
+    /// that only linger in the way are cleared through the window. From here on the function's range is taken, until
+    /// [`ConfigSpace::power_completed`] or [`ConfigSpace::power_on_failed`] is called. Any context.
     pub fn plan_power_on(&mut self, port: &mut dyn ConfigPort, slot: Slot) -> Result<PowerPlan, EnableRefused> {
         let at = self.find_present(slot).ok_or(EnableRefused::NoFunction { slot })?;
         self.with_page(port, at, |function, page, reports| function.probe_again(page, reports));
         let Some(function) = self.functions.get(at) else { return Err(EnableRefused::NoFunction { slot }) };
         let (host, agree) = (function.decode.host(), function.decode.bars_agree());
+        let addresses = function.decode.guest().addresses();
         if host.is_mapped() && agree {
+            self.power_on_begins(at, addresses);
             return Ok(PowerPlan::default());
         }
         let plan = PowerPlan {
             power_off_first: host.may_be_mapped() && !agree,
-            bars: (!agree).then(|| function.decode.guest().addresses()),
+            bars: (!agree).then_some(addresses),
         };
         if let Err(refused) = self.check_enable(at) {
             self.refuse(at, refused);
             return Err(refused);
         }
         self.flush_conflicts(port, at);
+        self.power_on_begins(at, addresses);
+        if let Some(function) = self.functions.get_mut(at).filter(|_| plan.bars.is_some()) {
+            // Until the answer to RESOURCES_ASSIGNED is there, if it ever is, the host may have either.
+            function.decode.host_bars_unknown();
+        }
         Ok(plan)
+    }
+
+    fn power_on_begins(&mut self, at: usize, addresses: [Option<u64>; 6]) {
+        if let Some(function) = self.functions.get_mut(at) {
+            function.powering = Some(addresses);
+        }
+    }
+
+    /// What [`ConfigSpace::plan_power_on`] planned came to nothing: its range is free again. Any context.
+    pub fn power_on_failed(&mut self, slot: Slot) {
+        if let Some(function) = self.find(slot).and_then(|at| self.attached_mut(at)) {
+            function.powering = None;
+        }
     }
 
     /// The guest stops a function by message. Returns whether POWER_STATE_CHANGE to D3 must be sent (and reported with
@@ -87,6 +108,9 @@ impl ConfigSpace {
     /// POWER_STATE_CHANGE completed: to D0 (`on`) or to D3. Updates both views and the ledger. Any context.
     pub fn power_completed(&mut self, slot: Slot, on: bool, ok: bool) {
         let Some(function) = self.find(slot).and_then(|at| self.attached_mut(at)) else { return };
+        if on {
+            function.powering = None;
+        }
         if !ok {
             function.decode.host_decode_unknown();
             function.decode.guest_decode_becomes(false);

@@ -5,6 +5,7 @@ mod flips;
 mod hazards;
 mod invariants;
 mod lifecycle;
+mod power;
 mod properties;
 mod reads;
 mod recording;
