@@ -64,10 +64,7 @@ impl ConfigSpace {
             self.power_on_begins(at, addresses);
             return Ok(PowerPlan::default());
         }
-        let plan = PowerPlan {
-            power_off_first: host.may_be_mapped() && !agree,
-            bars: (!agree).then_some(addresses),
-        };
+        let plan = PowerPlan { power_off_first: host.may_be_mapped() && !agree, bars: (!agree).then_some(addresses) };
         if let Err(refused) = self.check_enable(at) {
             self.refuse(at, refused);
             return Err(refused);
