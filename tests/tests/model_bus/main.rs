@@ -270,6 +270,11 @@ fn two_functions_in_config_space_style() {
 }
 
 #[test]
+fn two_functions_in_message_style() {
+    explore("messages, 2 functions", bounds(GuestStyle::Messages, Policy::Deferred, 2, 2, 256));
+}
+
+#[test]
 fn two_functions_with_background_maps() {
     explore("prefetch, 2 functions", bounds(GuestStyle::ConfigSpace, Policy::Prefetch, 2, 2, 256));
 }
