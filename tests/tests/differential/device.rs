@@ -58,7 +58,9 @@ impl Device {
     /// What it decodes, as first and last byte.
     pub fn ranges(&self) -> [(u64, u64); 2] {
         BARS.map(|(register, size)| {
-            let at = |register: usize| u64::from(self.config[4 + register] & if register % 2 == 0 { !0xF } else { !0 });
+            let at = |register: usize| {
+                u64::from(self.config[4 + register] & if register.is_multiple_of(2) { !0xF } else { !0 })
+            };
             let base = at(register + 1) << 32 | at(register);
             (base, base.saturating_add(size - 1))
         })
@@ -86,7 +88,7 @@ impl Device {
             0x04 => 0x0000_0446,
             0x0C => 0x0000_00FF,
             0x10..0x28 if was => 0,
-            0x10..0x28 => PROBED[at - 4] & if at % 2 == 0 { !0xF } else { !0 },
+            0x10..0x28 => PROBED[at - 4] & if at.is_multiple_of(2) { !0xF } else { !0 },
             0x3C => 0x0000_00FF,
             0x40 => 0xC000_0000,
             0x54 => 0x0000_7FFF,
