@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use crate::{apt, linux, windows};
+use crate::{apt, coverage, linux, windows};
 
 const WINDOWS: &str =
     "windows: hvpci.sys of stand-ins and of the genuine wdk crates, checked, signed, run by the loader; layouts";
@@ -52,12 +52,29 @@ pub fn test(sh: &Shell) -> Result<bool> {
         ("portable: core, mock host, guests, command (debug, overflow checks)", timed(|| portable(sh))),
         ("figures: the numbers of the README (release)", timed(|| figures(sh))),
         ("bare target: core and mock host without std (x86_64-unknown-none)", timed(|| bare_target(sh))),
+        ("coverage: the floor under the core's lines", timed(|| covered(sh, false))),
         (
             "kernels: pci-hyperv.ko and hvpci.ko on Debian's 6.12 and 6.1 and on a debug kernel, in emulation",
             timed(|| in_kernels(sh, &linux::Options::default())),
         ),
         (WINDOWS, timed(|| windows::lane(sh))),
     ]))
+}
+
+/// The coverage lane alone.
+pub fn coverage(sh: &Shell, list: bool) -> Result<bool> {
+    Ok(report(&[("coverage: the floor under the core's lines", timed(|| covered(sh, list)))]))
+}
+
+fn covered(sh: &Shell, list: bool) -> Outcome {
+    if let Some(missing) = coverage::missing(sh) {
+        return Outcome::NotRun(missing);
+    }
+    match coverage::run(sh, list) {
+        Ok(None) => Outcome::Passed,
+        Ok(Some(problem)) => Outcome::Failed(problem),
+        Err(error) => Outcome::Failed(format!("{error:#}")),
+    }
 }
 
 /// The Windows lane alone.

@@ -1,6 +1,7 @@
 //! The project's chores. `cargo xtask test` is the one command that passes or fails the whole project.
 
 mod apt;
+mod coverage;
 mod lanes;
 mod linux;
 mod windows;
@@ -30,11 +31,20 @@ enum Command {
     Windows,
     /// What a reviewer would complain about first: formatting, clippy, rustdoc, all with warnings denied.
     Lint,
+    /// Which of the core's lines the tests run; fails below the floor.
+    Coverage {
+        /// Name every line that is not run.
+        #[arg(long)]
+        list: bool,
+    },
     /// The kernel lanes alone: Debian's kernels in QEMU, with the stand-in host, under pci-hyperv.ko and hvpci.ko.
     Linux(linux::Options),
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = coverage::wrap() {
+        return code;
+    }
     match run(Arguments::parse().command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -52,6 +62,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Test => lanes::test(&sh),
         Command::Windows => lanes::windows(&sh),
         Command::Lint => lanes::lint(&sh),
+        Command::Coverage { list } => lanes::coverage(&sh, list),
         Command::Linux(options) => lanes::linux(&sh, &options),
     }
 }

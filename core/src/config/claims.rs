@@ -46,12 +46,13 @@ fn may_hold(other: &Function, pages: &Pages) -> bool {
             .any(|bar| Pages::of(bar, host.last_address(bar)).is_some_and(|held| held.overlaps(pages)))
 }
 
-/// Whether a message guest is turning decode of `other` on over one of `pages`: its BARs are where the guest has them, and
-/// the host may not have heard of it yet.
-fn will_hold(other: &Function, pages: &Pages) -> bool {
-    let guest = other.decode.guest();
-    let over = |bar: &Bar| Pages::of(bar, guest.address(bar)).is_some_and(|wanted| wanted.overlaps(pages));
-    other.powering && guest.layout().iter().any(over)
+/// Whether decode of `other` is being turned on over one of `pages`: decided, and on its way to the host.
+fn is_about_to_hold(other: &Function, pages: &Pages) -> bool {
+    let Some(bars) = &other.powering else { return false };
+    other.decode.guest().layout().iter().any(|bar| {
+        let address = bars.get(usize::from(bar.index)).copied().flatten().unwrap_or(0);
+        Pages::of(bar, address).is_some_and(|claimed| claimed.overlaps(pages))
+    })
 }
 
 impl ConfigSpace {
@@ -100,8 +101,8 @@ impl ConfigSpace {
             let outside = EnableRefused::OutsideWindows { slot, bar: bar.index, address };
             let pages = Pages::of(bar, address).filter(|pages| self.in_a_window(pages)).ok_or(outside)?;
             let in_the_way = self.others(at).find(|other| {
-                let mapped = other.decode.guest().memory() && may_hold(other, &pages);
-                other.occupancy == Occupancy::Attached && (mapped || will_hold(other, &pages))
+                let in_use = other.decode.guest().memory() && may_hold(other, &pages);
+                other.occupancy == Occupancy::Attached && (in_use || is_about_to_hold(other, &pages))
             });
             if let Some(other) = in_the_way {
                 return Err(EnableRefused::Overlaps { slot, bar: bar.index, address, other: other.slot() });

@@ -39,13 +39,12 @@ pub(super) struct Function {
     pub awaiting: bool,
     /// It does not answer any more and is not to be touched: see [`super::ConfigSpace::function_gone`].
     pub gone: bool,
-    /// A message guest was told that it may turn decode on, with the BARs where it has them, and has not heard back: they
-    /// count as the function's in I3.
-    pub powering: bool,
     /// A Resizable BAR control register was written: the probed masks may be wrong.
     pub masks_stale: bool,
     /// The guest has used Resizable BAR: a reset may bring other sizes.
     pub resizable: bool,
+    /// By message, decode is being turned on with the BARs here: the range is taken from the moment it was checked (I3).
+    pub powering: Option<[Option<u64>; 6]>,
     pub ledger: Ledger,
 }
 
@@ -61,9 +60,9 @@ impl Function {
             power: Power::default(),
             awaiting: false,
             gone: false,
-            powering: false,
             masks_stale: false,
             resizable: false,
+            powering: None,
             ledger: Ledger::default(),
         }
     }
@@ -347,7 +346,7 @@ impl Function {
         self.capabilities.clear();
         self.power = Power::default();
         self.awaiting = true;
-        self.powering = false;
+        self.powering = None;
         self.masks_stale = self.resizable;
     }
 

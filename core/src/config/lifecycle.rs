@@ -148,6 +148,7 @@ impl ConfigSpace {
         function.occupancy = Occupancy::Departing;
         function.decode.guest_decode_becomes(false);
         function.decode.host_decode_unknown();
+        function.powering = None;
         if reach != Reach::Host || !may_be_mapped {
             self.vacate(at);
         }
@@ -165,9 +166,9 @@ impl ConfigSpace {
             function.power = Default::default();
             function.awaiting = false;
             function.gone = false;
-            function.powering = false;
             function.masks_stale = false;
             function.resizable = false;
+            function.powering = None;
         }
     }
 
@@ -192,7 +193,7 @@ impl ConfigSpace {
             if self.functions.get(at).is_some_and(|function| function.occupancy == Occupancy::Departing) {
                 self.vacate(at);
             } else if let Some(function) = self.attached_mut(at) {
-                function.powering = false;
+                function.powering = None;
                 let was = function.decode.host_unmapped();
                 function.count_host_unmap(was);
             }

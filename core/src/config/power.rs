@@ -52,40 +52,43 @@ impl ConfigSpace {
     }
 
     /// The guest starts a function by message: says what must be sent, or why not (I3; counted and reported). Functions
-    /// that only linger in the way are cleared through the window. From here on the BARs count as mapped where the guest
-    /// has them, until [`ConfigSpace::power_completed`] or [`ConfigSpace::power_abandoned`]. Any context.
+    /// that only linger in the way are cleared through the window. From here on the function's range is taken, until
+    /// [`ConfigSpace::power_completed`] or [`ConfigSpace::power_abandoned`] is called. Any context.
     pub fn plan_power_on(&mut self, port: &mut dyn ConfigPort, slot: Slot) -> Result<PowerPlan, EnableRefused> {
         let at = self.find_present(slot).ok_or(EnableRefused::NoFunction { slot })?;
         self.with_page(port, at, |function, page, reports| function.probe_again(page, reports));
         let Some(function) = self.functions.get(at) else { return Err(EnableRefused::NoFunction { slot }) };
         let (host, agree) = (function.decode.host(), function.decode.bars_agree());
+        let addresses = function.decode.guest().addresses();
         if host.is_mapped() && agree {
-            self.set_powering(at, true);
+            self.power_on_begins(at, addresses);
             return Ok(PowerPlan::default());
         }
-        let plan = PowerPlan {
-            power_off_first: host.may_be_mapped() && !agree,
-            bars: (!agree).then(|| function.decode.guest().addresses()),
-        };
+        let plan = PowerPlan { power_off_first: host.may_be_mapped() && !agree, bars: (!agree).then_some(addresses) };
         if let Err(refused) = self.check_enable(at) {
             self.refuse(at, refused);
             return Err(refused);
         }
         self.flush_conflicts(port, at);
-        self.set_powering(at, true);
+        self.power_on_begins(at, addresses);
+        if let Some(function) = self.functions.get_mut(at).filter(|_| plan.bars.is_some()) {
+            // Until the answer to RESOURCES_ASSIGNED is there, if it ever is, the host may have either.
+            function.decode.host_bars_unknown();
+        }
         Ok(plan)
     }
 
-    fn set_powering(&mut self, at: usize, powering: bool) {
+    fn power_on_begins(&mut self, at: usize, addresses: [Option<u64>; 6]) {
         if let Some(function) = self.functions.get_mut(at) {
-            function.powering = powering;
+            function.powering = Some(addresses);
         }
     }
 
-    /// What [`ConfigSpace::plan_power_on`] allowed will not be asked of the host, or no longer. Any context.
+    /// What [`ConfigSpace::plan_power_on`] allowed will not be asked of the host, or no longer: its range is free again. Any
+    /// context.
     pub fn power_abandoned(&mut self, slot: Slot) {
-        if let Some(at) = self.find(slot) {
-            self.set_powering(at, false);
+        if let Some(function) = self.find(slot).and_then(|at| self.functions.get_mut(at)) {
+            function.powering = None;
         }
     }
 
@@ -103,8 +106,10 @@ impl ConfigSpace {
     /// POWER_STATE_CHANGE completed: to D0 (`on`) or to D3. Updates both views and the ledger. Any context.
     pub fn power_completed(&mut self, slot: Slot, on: bool, ok: bool) {
         let Some(function) = self.find(slot).and_then(|at| self.attached_mut(at)) else { return };
-        // After D3 that makes way for other BARs, D0 is still to come.
-        function.powering &= !on;
+        if on {
+            // After D3 that makes way for other BARs, D0 is still to come.
+            function.powering = None;
+        }
         if !ok {
             function.decode.host_decode_unknown();
             function.decode.guest_decode_becomes(false);

@@ -24,7 +24,7 @@ pub enum EnableRefused {
         /// Where the guest put it.
         address: u64,
     },
-    /// A BAR shares a page with a mapped BAR of another function.
+    /// A BAR shares a page with a BAR of another function that is mapped, or about to be.
     #[error("BAR {bar} of function {slot} at {address:#x} overlaps function {other}")]
     Overlaps {
         /// The function.
@@ -33,7 +33,7 @@ pub enum EnableRefused {
         bar: u8,
         /// Where the guest put it.
         address: u64,
-        /// The function in the way, whose decode the guest has on.
+        /// The function in the way, whose decode the guest has on or is turning on.
         other: Slot,
     },
     /// The host does not hold the BAR addresses that the guest has: nothing may be mapped behind the guest's back.

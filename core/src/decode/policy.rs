@@ -69,4 +69,11 @@ mod tests {
         }
         assert_eq!("lazy".parse::<Policy>(), Err(ParsePolicyError));
     }
+
+    #[test]
+    fn an_isolated_vm_has_no_policy_that_keeps_decode_on_behind_the_guest() {
+        let allowed = Policy::ALL.map(Policy::allowed_when_isolated);
+        assert_eq!(Policy::ALL.into_iter().zip(allowed).filter(|(_, allowed)| *allowed).count(), 2);
+        assert!(Policy::Eager.allowed_when_isolated() && Policy::Deferred.allowed_when_isolated());
+    }
 }

@@ -368,6 +368,19 @@ mod tests {
     }
 
     #[test]
+    fn a_background_map_that_may_have_failed_is_made_sure_of_by_a_set_alone() {
+        let mut state = state(Policy::Prefetch);
+        for step in &state.plan_start(0) {
+            state.stepped(*step);
+        }
+        state.prefetch_started();
+        state.prefetch_finished(false);
+        // The host holds the BARs: a clear before the set would only cost a pair if the map is there after all.
+        let plan = state.plan_command(MEMORY, false);
+        assert_eq!(plan.to_vec(), [Step::WriteCommand { value: MEMORY, why: Why::Set }]);
+    }
+
+    #[test]
     fn a_refused_enable_ends_with_decode_off() {
         let mut state = state(Policy::Absorbing);
         assert!(state.plan_refused(MEMORY | 4, true).is_empty());

@@ -7,6 +7,7 @@ use hvpci_core::wire::{
     QueryProtocolVersionReply, Relations, RelationsForm, ResourceRequirementsReply, Status, StatusReply, Version,
 };
 
+use super::mutants::Mutant;
 use super::world::Broken;
 
 /// The size of each function's BAR.
@@ -77,6 +78,7 @@ pub struct Host {
     pub changed: bool,
     /// The highest transaction id so far.
     pub last_id: u64,
+    pub mutant: Option<Mutant>,
 }
 
 pub fn bit(slot: u32) -> u8 {
@@ -146,6 +148,7 @@ impl Host {
                 let held = self.assigned & bit(slot.to_wire()) != 0;
                 (!held && !gone).then_some(Broken::Protocol("interrupt deleted of a released function"))
             }
+            GuestMessage::ResourcesReleased { .. } if self.mutant == Some(Mutant::LeftOpen) => None,
             GuestMessage::ResourcesReleased { slot } => {
                 let slot = slot.to_wire();
                 self.assigned &= !bit(slot);
@@ -200,12 +203,12 @@ impl Host {
                 ResourceRequirementsReply { status, bars: PROBED }.encode(&mut buf)
             }
             What::D0Entry => {
-                self.d0 |= ok;
+                self.d0 |= ok && self.mutant != Some(Mutant::D0Assumed);
                 self.owes_list |= ok && messages;
                 StatusReply { status }.encode(&mut buf)
             }
             What::D0Exit => {
-                if ok {
+                if ok && self.mutant != Some(Mutant::LeftOpen) {
                     self.leave_d0();
                 }
                 StatusReply { status }.encode(&mut buf)

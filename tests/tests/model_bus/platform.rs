@@ -5,6 +5,7 @@ use hvpci_core::bus::{Action, ActionDone, PublishAction};
 use hvpci_core::placement::{Aperture, Window};
 
 use super::host::{BAR, Mapped, bit};
+use super::mutants::Mutant;
 use super::world::{Broken, NOW, World};
 
 /// What the platform holds.
@@ -86,6 +87,8 @@ impl World {
     pub fn pump_done(&mut self, ok: bool) {
         let Some(action) = self.platform.pumping.take() else { return };
         let done = match action {
+            Action::OpenChannel if self.mutant == Some(Mutant::ActionSwallowed) => return,
+            Action::OpenChannel if self.mutant == Some(Mutant::OpenedEarly) => ActionDone::ChannelOpened(Ok(())),
             Action::OpenChannel if ok && !self.host.rescinded => {
                 (self.platform.channel, self.host.open) = (true, true);
                 ActionDone::ChannelOpened(Ok(()))
@@ -93,7 +96,12 @@ impl World {
             Action::OpenChannel => ActionDone::ChannelOpened(Err(PlatformError::ChannelOpen)),
             Action::CloseChannel => {
                 self.platform.channel = false;
-                self.host.forget();
+                if self.mutant != Some(Mutant::LeftOpen) {
+                    self.host.forget();
+                }
+                if self.mutant == Some(Mutant::WindowsDropped) && self.suspended {
+                    self.platform.windows.clear();
+                }
                 ActionDone::Done
             }
             Action::ReserveConfigWindow => {
@@ -105,6 +113,7 @@ impl World {
                 ActionDone::Done
             }
             Action::ReserveWindow(need) => ActionDone::Window(self.reserve(need.size, ok)),
+            Action::ReleaseWindow(_) if self.mutant == Some(Mutant::WindowKept) => ActionDone::Done,
             Action::ReleaseWindow(window) => {
                 self.platform.windows.retain(|(held, _)| *held != window);
                 ActionDone::Done
@@ -112,7 +121,7 @@ impl World {
             Action::ClaimWindow(window) | Action::UnclaimWindow(window) => {
                 let claim = matches!(action, Action::ClaimWindow(_));
                 for held in self.platform.windows.iter_mut().filter(|(held, _)| *held == window) {
-                    held.1 = claim;
+                    held.1 = claim && self.mutant != Some(Mutant::ClaimForgotten);
                 }
                 ActionDone::Done
             }
@@ -172,6 +181,7 @@ impl World {
                 let result = if ok { Ok(()) } else { Err(PlatformError::Refused) };
                 self.bus.action_done(NOW, ActionDone::Published { slot, result });
             }
+            Some(PublishAction::Unpublish { .. }) if self.mutant == Some(Mutant::PublisherStuck) => {}
             Some(PublishAction::Unpublish { slot, .. }) => {
                 self.platform.published &= !bit(slot.to_wire());
                 self.bus.action_done(NOW, ActionDone::Unpublished { slot });

@@ -1,14 +1,15 @@
 //! The state of the model: the engine between an abstract host and an abstract platform, and what can happen.
 
 use hvpci_core::backend::{PacketPort, SendError};
-use hvpci_core::bus::{Bus, BusStatus, Packet, PacketKind, Request, Ticket, Transmit};
+use hvpci_core::bus::{Bus, BusStatus, Packet, PacketKind, Report, Request, Ticket, Transmit};
 use hvpci_core::decode::GuestStyle;
 use hvpci_core::interrupt::InterruptRequest;
-use hvpci_core::wire::{HostMessage, PowerState, VpSet};
+use hvpci_core::wire::{GuestMessage, HostMessage, PowerState, VpSet};
 use hvpci_core::{Slot, Time};
 
 use super::events::{Disturbance, Event};
 use super::host::{Host, Listed, bit};
+use super::mutants::Mutant;
 use super::platform::Platform;
 
 /// The clock stands still: a deadline passes when [`Disturbance::Silence`] says so.
@@ -32,6 +33,8 @@ pub enum Broken {
     Reports,
     /// Over, but something is still held.
     Leftover,
+    /// Suspended, and functions or windows are gone.
+    Dropped,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +47,9 @@ pub struct World {
     pub happened: u32,
     pub suspended: bool,
     pub broken: Option<Broken>,
+    /// Bytes of which it was reported that they went into quarantine, since there were none in it.
+    pub stated: u64,
+    pub mutant: Option<Mutant>,
 }
 
 struct Port<'a> {
@@ -51,6 +57,7 @@ struct Port<'a> {
     broken: &'a mut Option<Broken>,
     platform: &'a Platform,
     bars: [Option<u64>; 2],
+    mutant: Option<Mutant>,
 }
 
 impl PacketPort for Port<'_> {
@@ -62,8 +69,12 @@ impl PacketPort for Port<'_> {
             return Err(SendError::Busy);
         }
         let bars = self.bars;
+        let mut packet = *packet;
+        if self.mutant == Some(Mutant::IdRepeated) && packet.wants_completion {
+            packet.transaction_id = 1;
+        }
         let ejecting = self.host.ejecting;
-        let broken = self.host.receive(packet, payload, &|slot| bars[slot as usize]);
+        let broken = self.host.receive(&packet, payload, &|slot| bars[slot as usize]);
         *self.broken = self.broken.or(broken);
         for slot in 0..2 {
             let completed = ejecting[slot as usize].is_some() && self.host.ejecting[slot as usize].is_none();
@@ -80,12 +91,12 @@ pub fn slot(number: u32) -> Slot {
 }
 
 impl World {
-    pub fn new(mut bus: Bus, functions: u32) -> World {
+    pub fn new(mut bus: Bus, functions: u32, mutant: Option<Mutant>) -> World {
         bus.request_start(NOW);
         let list = (0..functions).map(|slot| Listed { slot, serial: slot }).collect();
-        let host = Host { list, ..Host::default() };
+        let host = Host { list, mutant, ..Host::default() };
         let platform = Platform::default();
-        World { bus, host, platform, ticket: None, happened: 0, suspended: false, broken: None }
+        World { bus, host, platform, ticket: None, happened: 0, suspended: false, broken: None, stated: 0, mutant }
     }
 
     pub fn messages(&self) -> bool {
@@ -110,18 +121,47 @@ impl World {
         self.bus.function(slot(number)).and_then(|info| info.bars[0])
     }
 
+    /// The engine, and its way to the host.
+    fn port(&mut self) -> (&mut Bus, Port<'_>) {
+        let bars = [self.bar(0), self.bar(1)];
+        let World { bus, host, platform, broken, mutant, .. } = self;
+        (bus, Port { host, broken, platform, bars, mutant: *mutant })
+    }
+
     /// Sends what is due, drains the reports, and looks whether all is well.
     fn finish(&mut self) {
-        let bars = [self.bar(0), self.bar(1)];
-        let World { bus, host, platform, broken, .. } = self;
-        bus.transmit(NOW, &mut Port { host, broken, platform, bars });
-        if bus.counters().reports_dropped != 0 {
+        let (bus, mut port) = self.port();
+        bus.transmit(NOW, &mut port);
+        if self.mutant == Some(Mutant::Chatter) {
+            let senseless = Packet { kind: PacketKind::InBand, transaction_id: 0, payload: &[0; 4] };
+            (0..100).for_each(|_| self.bus.handle_packet(NOW, senseless));
+        }
+        if self.bus.counters().reports_dropped != 0 {
             self.breaks(Broken::Reports);
         }
-        while self.bus.poll_report().is_some() {}
+        self.take_reports();
         self.bus.forget_statistics();
+        if self.bus.quarantined_bytes() == 0 {
+            self.stated = 0;
+        }
+        if self.bus.status() == BusStatus::Suspended && self.host.ejecting == [None; 2] {
+            let windows = self.platform.windows.iter().filter(|(_, claimed)| *claimed);
+            if windows.count() == 0 && self.platform.attached != 0 {
+                self.breaks(Broken::Dropped);
+            }
+        }
         if self.is_over() && !self.platform.is_bare() && self.happened != 0 {
             self.breaks(Broken::Leftover);
+        }
+    }
+
+    fn take_reports(&mut self) {
+        while let Some(report) = self.bus.poll_report() {
+            if let Report::Quarantined { bytes, .. } = report
+                && self.mutant != Some(Mutant::QuarantineUnsaid)
+            {
+                self.stated += bytes;
+            }
         }
     }
 
@@ -198,6 +238,7 @@ impl World {
     fn disturb(&mut self, disturbance: Disturbance, at: usize) {
         match disturbance {
             Disturbance::Refuse => self.answer(at, false),
+            Disturbance::Silence if self.mutant == Some(Mutant::DeadlinesIgnored) => {}
             Disturbance::Silence => {
                 if let Some(deadline) = self.bus.poll_timeout() {
                     self.bus.handle_timeout(deadline);
@@ -206,7 +247,9 @@ impl World {
             Disturbance::Repeat => self.send_list(),
             Disturbance::Add => {
                 self.host.list.push(Listed { slot: 1, serial: 7 });
-                self.changed();
+                if self.mutant != Some(Mutant::HotAddLost) {
+                    self.changed();
+                }
             }
             Disturbance::Remove => {
                 self.host.remove(at as u32);
@@ -222,13 +265,21 @@ impl World {
                 let mut buf = [0; 64];
                 let length = HostMessage::Eject { slot: at as u32 }.encode(&mut buf).unwrap();
                 self.deliver(PacketKind::InBand, 0, &buf[..length]);
+                if self.mutant == Some(Mutant::EjectHurried) {
+                    let complete = GuestMessage::EjectionComplete { slot: slot(at as u32) };
+                    let length = complete.encode(&mut buf).unwrap();
+                    let packet = Transmit { transaction_id: 0, wants_completion: false };
+                    let _ = self.port().1.send(&packet, &buf[..length]);
+                }
             }
             Disturbance::Rescind => {
                 self.host.rescinded = true;
                 self.host.pending.clear();
                 self.host.mapped.clear();
                 self.host.full = false;
-                self.bus.channel_rescinded(NOW);
+                if self.mutant != Some(Mutant::RescindUntold) {
+                    self.bus.channel_rescinded(NOW);
+                }
             }
             Disturbance::Close => self.host.closed = true,
             Disturbance::Full => self.host.full = true,

@@ -1,24 +1,33 @@
-//! The strict host of the model: two functions with a COMMAND and one 64-bit BAR each.
+//! The strict host of the model: functions with a COMMAND, one 64-bit BAR, a power-management and a PCI Express capability.
 
 use hvpci_core::Slot;
 use hvpci_core::backend::{ConfigPort, Width};
 
+use crate::mutants::Mutant;
+
+/// The most functions a model has.
+pub const MOST: usize = 3;
 pub const MEMORY: u16 = 2;
 pub const BUS_MASTER: u16 = 4;
 /// The size of each BAR.
 pub const SIZE: u64 = 1 << 20;
-/// Where a BAR may be: each its own window, and the halves of the two mixed lie outside both.
-pub const A: u64 = 0x10_0010_0000;
-pub const B: u64 = 0x20_0020_0000;
+/// Where a BAR may be: each its own window, and the halves of two of them mixed lie outside all.
+pub const PLACES: [u64; MOST] = [0x10_0010_0000, 0x20_0020_0000, 0x30_0030_0000];
+/// Device Control, and PMCSR.
+pub const DEVICE_CONTROL: u16 = 0x58;
+pub const PMCSR: u16 = 0x44;
+/// The capabilities pointer: a register that the read cache keeps.
+pub const CAPABILITIES: u16 = 0x34;
+const FIRST_CAPABILITY: u32 = 0x40;
 
-/// An invariant that was broken.
+/// The invariants, as bits of what was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Broken {
     /// Guest decode is on, but host decode is not, or not for the addresses of the guest's last 0->1.
     I1,
     /// A BAR was written while decode was on.
     I2,
-    /// Decode was on, if only for an instant, outside the windows or over the other function; or a legal enable was refused.
+    /// Decode was on, if only for an instant, outside the windows or over another function; or a legal enable was refused.
     I3,
     /// The guest was told something that an unshadowed device would not have told.
     I4,
@@ -28,12 +37,20 @@ pub enum Broken {
     I6,
     /// After a loss of state the guest does not see reset values, or a set was not sent.
     I7,
+    /// In an isolated VM a falling edge did not reach the host at once.
+    I8,
+    /// A liveness test was not answered by the device.
+    I9,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Device {
     pub command: u16,
     pub bar: [u32; 2],
+    /// PMCSR's PowerState.
+    pub power: u8,
+    /// It answers nothing at present.
+    pub silent: bool,
 }
 
 impl Device {
@@ -44,40 +61,74 @@ impl Device {
     pub fn address(&self) -> u64 {
         address(self.bar)
     }
+
+    /// What a guest with nothing in between reads.
+    pub fn read(&self, offset: u16, width: Width) -> u32 {
+        if self.silent {
+            return width.all_ones();
+        }
+        let dword = match offset & !3 {
+            0x00 => 0xB111_1414,
+            0x04 => 0x0010_0000 | u32::from(self.command),
+            0x10 => self.bar[0] | 0xC,
+            0x14 => self.bar[1],
+            0x34 => FIRST_CAPABILITY,
+            0x40 => 0x0003_5001,
+            0x44 => u32::from(self.power),
+            0x50 => 0x0002_0010,
+            0x54 => 0x1000_0000,
+            _ => 0,
+        };
+        dword >> (8 * (offset & 3)) & width.all_ones()
+    }
 }
 
 pub fn address(bar: [u32; 2]) -> u64 {
     u64::from(bar[1]) << 32 | u64::from(bar[0] & 0xFFF0_0000)
 }
 
-pub fn legal(at: u64) -> bool {
-    at == A || at == B
+/// The two registers that put a BAR at an address.
+pub fn registers(address: u64) -> [u32; 2] {
+    [address as u32, (address >> 32) as u32]
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Host {
-    pub devices: [Device; 2],
+    pub devices: [Device; MOST],
     pub selected: Option<usize>,
     /// The last access set Memory (a set was sent, even if it changed nothing).
     pub set_sent: bool,
+    /// The vendor id was read in this step.
+    pub asked_for_ids: bool,
     pub maps: u32,
     pub unmaps: u32,
     /// Whether I2 and I3 are to hold: not for Eager.
     pub strict: bool,
-    pub broken: Option<Broken>,
+    /// How many of the places are windows of the bus.
+    pub places: usize,
+    /// Bits: what was broken.
+    pub broken: u16,
+    /// A defect between the core and this host.
+    pub mutant: Option<Mutant>,
 }
 
 impl Host {
     pub fn breaks(&mut self, broken: Broken) {
-        self.broken.get_or_insert(broken);
+        self.broken |= 1 << broken as u16;
+    }
+
+    pub fn is_legal(&self, at: u64) -> bool {
+        PLACES[..self.places].contains(&at)
     }
 
     /// Decode of a function is now what it is: is that allowed?
     pub fn check(&mut self) {
-        let [a, b] = self.devices;
-        let outside = |device: &Device| device.memory() && !legal(device.address());
-        let overlap = a.memory() && b.memory() && a.address() == b.address();
-        if self.strict && (outside(&a) || outside(&b) || overlap) {
+        let mut wrong = false;
+        for (at, device) in self.devices.iter().enumerate().filter(|(_, device)| device.memory()) {
+            wrong |= !self.is_legal(device.address());
+            wrong |= self.devices[..at].iter().any(|other| other.memory() && other.address() == device.address());
+        }
+        if self.strict && wrong {
             self.breaks(Broken::I3);
         }
     }
@@ -95,7 +146,24 @@ impl Host {
 
     /// The device is reset, or the host starts it afresh: its maps go without anybody's doing.
     pub fn reset(&mut self, at: usize) {
-        self.devices[at] = Device::default();
+        self.devices[at] = Device { silent: self.devices[at].silent, ..Device::default() };
+    }
+
+    pub fn write_bar(&mut self, at: usize, register: usize, value: u32) {
+        if self.devices[at].memory() {
+            // Ignored, as by the real host.
+            if self.strict {
+                self.breaks(Broken::I2);
+            }
+            return;
+        }
+        self.devices[at].bar[register] = value & [0xFFF0_0000, u32::MAX][register];
+    }
+
+    fn write_command(&mut self, at: usize, command: u16) {
+        self.devices[at].command = self.devices[at].command & MEMORY | command & BUS_MASTER;
+        self.set_sent |= command & MEMORY != 0;
+        self.set_memory(at, command & MEMORY != 0);
     }
 }
 
@@ -105,36 +173,45 @@ impl ConfigPort for Host {
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {
-        let device = self.devices[self.selected.unwrap()];
-        let dword = match offset & !3 {
-            0x00 => 0xB111_1414,
-            0x04 => u32::from(device.command),
-            0x10 => device.bar[0] | 0xC,
-            0x14 => device.bar[1],
-            _ => 0,
-        };
-        dword >> (8 * (offset & 3)) & width.all_ones()
+        self.asked_for_ids |= offset & !3 == 0;
+        self.devices[self.selected.unwrap()].read(offset, width)
     }
 
     fn write(&mut self, offset: u16, width: Width, value: u32) {
         let at = self.selected.unwrap();
+        if self.devices[at].silent {
+            return;
+        }
         match (offset, width) {
             (0x04, Width::Word) => {
-                let command = value as u16 & (MEMORY | BUS_MASTER);
-                self.devices[at].command = self.devices[at].command & MEMORY | command & BUS_MASTER;
-                self.set_sent |= command & MEMORY != 0;
-                self.set_memory(at, command & MEMORY != 0);
-            }
-            (0x10 | 0x14, Width::Dword) => {
-                if self.devices[at].memory() {
-                    // Ignored, as by the real host.
-                    if self.strict {
-                        self.breaks(Broken::I2);
+                let mut command = value as u16 & (MEMORY | BUS_MASTER);
+                let was = self.devices[at].memory();
+                match self.mutant {
+                    Some(Mutant::SetLost) if !was => command &= !MEMORY,
+                    Some(Mutant::ClearLost) if was => command |= MEMORY,
+                    Some(Mutant::MappedTwice) if !was && command & MEMORY != 0 => {
+                        self.write_command(at, command);
+                        self.write_command(at, command & !MEMORY);
                     }
-                    return;
+                    Some(Mutant::EqualSetSuppressed) if was && command & MEMORY != 0 => return,
+                    _ => {}
                 }
-                let register = usize::from(offset - 0x10) / 4;
-                self.devices[at].bar[register] = if register == 0 { value & 0xFFF0_0000 } else { value };
+                self.write_command(at, command);
+            }
+            (0x10, Width::Dword) => self.write_bar(at, 0, value),
+            (0x14, Width::Dword) if self.mutant == Some(Mutant::UpperHalfLost) && !self.devices[at].memory() => {}
+            (0x14, Width::Dword) => self.write_bar(at, 1, value),
+            (DEVICE_CONTROL, Width::Word) if value & 0x8000 != 0 => {
+                self.reset(at);
+                // It takes its time to come back.
+                self.devices[at].silent = true;
+            }
+            (PMCSR, Width::Word) => {
+                let wakes = self.devices[at].power == 3 && value & 3 == 0;
+                self.devices[at].power = (value & 3) as u8;
+                if wakes {
+                    self.reset(at);
+                }
             }
             _ => {}
         }

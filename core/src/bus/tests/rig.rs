@@ -109,6 +109,7 @@ impl Rig {
                 Action::OpenChannel => ActionDone::ChannelOpened(Err(PlatformError::ChannelOpen)),
                 Action::ReserveConfigWindow => ActionDone::ConfigWindow(Err(PlatformError::NoMmioSpace)),
                 Action::Attach { .. } => ActionDone::Attached(Err(PlatformError::OutOfMemory)),
+                Action::PrefetchStarted { .. } => ActionDone::PrefetchRefused,
                 other => panic!("{other:?} cannot fail"),
             };
         }
