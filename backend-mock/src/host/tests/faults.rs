@@ -83,16 +83,15 @@ fn a_refusal_does_nothing() {
 #[test]
 fn a_function_may_be_asked_for_or_go_at_a_message() {
     let slot = Slot::ZERO;
-    let (mut guest, id, packets) = struck(Fault::Eject(slot));
-    let eject = [0x0B, 0, 0x49, 0x42, 0, 0, 0, 0];
-    let kinds: Vec<_> = packets.iter().map(|packet| (packet.kind, packet.transaction_id)).collect();
-    assert_eq!(kinds, [(PacketKind::InBand, 0), (PacketKind::Completion, id)]);
-    assert_eq!((packets[0].payload.as_slice(), packets[1].payload.clone()), (&eject[..], plain()));
-    assert!(guest.host.function(guest.bus, slot).unwrap().ejecting);
-    // It asks once.
+    let mut guest = Guest::ready();
     guest.host.set_faults(guest.bus, FaultPlan::default().and(Trigger::From(1), Fault::Eject(slot)));
-    guest.ask(&power(0, 4));
-    assert_eq!(guest.packets().len(), 1);
+    let (first, second) = (guest.ask(&power(0, 1)), guest.ask(&power(0, 1)));
+    assert!(guest.host.function(guest.bus, slot).unwrap().ejecting);
+    // It asks once, and before it answers.
+    let eject = vec![0x0B, 0, 0x49, 0x42, 0, 0, 0, 0];
+    let eject = HostPacket { kind: PacketKind::InBand, transaction_id: 0, payload: eject };
+    let packets: Vec<_> = (0..3).map(|_| guest.packet().unwrap()).collect();
+    assert_eq!(packets, [eject, completion(first, plain()), completion(second, plain())]);
 
     let (guest, _, packets) = struck(Fault::Remove(slot));
     assert_eq!(packets[0].payload, [0x19, 0, 0x49, 0x42, 0, 0, 0, 0]);
