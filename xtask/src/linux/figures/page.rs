@@ -179,8 +179,9 @@ pub fn write(measured: &Measured, marks: &[Mark]) -> Result<String, std::fmt::Er
     }
     writeln!(
         page,
-        "\nWith `prefetch` the write finds the work done, unless the driver is there before the host is: then it waits for what \
-         is left of that map, which is the first function's of a boot.\n"
+        "\nWith `prefetch` the driver's write finds the work done. What waits, for what is left of a map, is a write of COMMAND \
+         while the map is under way: the PCI core's, which tries out the INTx bit when it scans a function, and so the first \
+         function's of a boot, however late its driver comes. The maps of the others are over when they are scanned.\n"
     )?;
     writeln!(page, "## Size\n")?;
     for (name, (text, both)) in [("pci-hyperv.ko", measured.stock_size), ("hvpci.ko", measured.ours_size)] {
