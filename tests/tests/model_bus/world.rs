@@ -8,7 +8,7 @@ use hvpci_core::wire::{HostMessage, PowerState, VpSet};
 use hvpci_core::{Slot, Time};
 
 use super::events::{Disturbance, Event};
-use super::host::{Host, Listed, bit};
+use super::host::{Host, Listed, What, bit};
 use super::platform::Platform;
 
 /// The clock stands still: a deadline passes when [`Disturbance::Silence`] says so.
@@ -51,6 +51,7 @@ struct Port<'a> {
     broken: &'a mut Option<Broken>,
     platform: &'a Platform,
     bars: [Option<u64>; 2],
+    messages: bool,
 }
 
 impl PacketPort for Port<'_> {
@@ -63,8 +64,16 @@ impl PacketPort for Port<'_> {
         }
         let bars = self.bars;
         let ejecting = self.host.ejecting;
+        let asked = self.host.pending.len();
         let broken = self.host.receive(packet, payload, &|slot| bars[slot as usize]);
         *self.broken = self.broken.or(broken);
+        // Decode that was left on is off once the config half has the function: no BARs are sent before (I2).
+        if let Some((_, What::Assign(slot))) = self.host.pending.get(asked)
+            && self.messages
+            && self.platform.attached & bit(*slot) == 0
+        {
+            *self.broken = self.broken.or(Some(Broken::Precondition("BARs sent of a function that is attached")));
+        }
         for slot in 0..2 {
             let completed = ejecting[slot as usize].is_some() && self.host.ejecting[slot as usize].is_none();
             if completed && (self.platform.attached | self.platform.published) & bit(slot) != 0 {
@@ -113,8 +122,9 @@ impl World {
     /// Sends what is due, drains the reports, and looks whether all is well.
     fn finish(&mut self) {
         let bars = [self.bar(0), self.bar(1)];
+        let messages = self.messages();
         let World { bus, host, platform, broken, .. } = self;
-        bus.transmit(NOW, &mut Port { host, broken, platform, bars });
+        bus.transmit(NOW, &mut Port { host, broken, platform, bars, messages });
         if bus.counters().reports_dropped != 0 {
             self.breaks(Broken::Reports);
         }
