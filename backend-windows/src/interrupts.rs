@@ -228,7 +228,7 @@ mod tests {
     fn everything_is_written_before_messages_are_switched_on() {
         let connected = [connection(1), connection(2)];
         let mut table = FakeTable { room: 2, ..FakeTable::default() };
-        program(connected.clone(), &mut table).unwrap();
+        program(connected, &mut table).unwrap();
         assert_eq!(table.written.iter().map(|(n, e)| (*n, e.data)).collect::<Vec<_>>(), [(0, 1), (1, 2)]);
         assert_eq!(table.enabled, Some(1));
 

@@ -56,8 +56,10 @@ impl World {
             Action::Attach { slot } => {
                 let number = slot.to_wire();
                 let listed = self.host.list.iter().any(|f| f.slot == number) && self.host.open && !self.host.closed;
-                let assigned = self.host.assigned & bit(number) != 0 || !listed || self.host.ejecting != [None; 2];
-                self.require(assigned, "attach with assigned resources");
+                // Message style: before they are assigned, see `Port::send`.
+                let in_turn = (self.host.assigned & bit(number) == 0) == self.messages();
+                let in_turn = in_turn || !listed || self.host.ejecting != [None; 2];
+                self.require(in_turn, "attach with assigned resources, or, in message style, before");
                 self.require(self.platform.attached & bit(number) == 0, "attach once");
                 let Some(base) = self.bar(number) else { return self.require(false, "attach a function with BARs") };
                 let claimed =

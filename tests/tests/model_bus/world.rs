@@ -8,7 +8,7 @@ use hvpci_core::wire::{GuestMessage, HostMessage, PowerState, VpSet};
 use hvpci_core::{Slot, Time};
 
 use super::events::{Disturbance, Event};
-use super::host::{Host, Listed, bit};
+use super::host::{Host, Listed, What, bit};
 use super::mutants::Mutant;
 use super::platform::Platform;
 
@@ -58,6 +58,7 @@ struct Port<'a> {
     platform: &'a Platform,
     bars: [Option<u64>; 2],
     mutant: Option<Mutant>,
+    messages: bool,
 }
 
 impl PacketPort for Port<'_> {
@@ -74,8 +75,16 @@ impl PacketPort for Port<'_> {
             packet.transaction_id = 1;
         }
         let ejecting = self.host.ejecting;
+        let asked = self.host.pending.len();
         let broken = self.host.receive(&packet, payload, &|slot| bars[slot as usize]);
         *self.broken = self.broken.or(broken);
+        // Decode that was left on is off once the config half has the function: no BARs are sent before (I2).
+        if let Some((_, What::Assign(slot))) = self.host.pending.get(asked)
+            && self.messages
+            && self.platform.attached & bit(*slot) == 0
+        {
+            *self.broken = self.broken.or(Some(Broken::Precondition("BARs sent of a function that is attached")));
+        }
         for slot in 0..2 {
             let completed = ejecting[slot as usize].is_some() && self.host.ejecting[slot as usize].is_none();
             if completed && (self.platform.attached | self.platform.published) & bit(slot) != 0 {
@@ -124,8 +133,9 @@ impl World {
     /// The engine, and its way to the host.
     fn port(&mut self) -> (&mut Bus, Port<'_>) {
         let bars = [self.bar(0), self.bar(1)];
+        let messages = self.messages();
         let World { bus, host, platform, broken, mutant, .. } = self;
-        (bus, Port { host, broken, platform, bars, mutant: *mutant })
+        (bus, Port { host, broken, platform, bars, mutant: *mutant, messages })
     }
 
     /// Sends what is due, drains the reports, and looks whether all is well.
