@@ -98,7 +98,7 @@ up_or_struck() {
 
 # rebind N: the bus must have said why it is not up, and comes up at the next bind.
 rebind() {
-	dmesg | grep -Ev "FAULT_INJECTION|failslab|should_fail" | grep -Eqi "no memory|fail|could not|error|-12" ||
+	dmesg | grep -Ev "FAULT_INJECTION|failslab|should_fail" | grep -Eqi "of memory|no memory|fail|could not|error|-12" ||
 		bad "allocation $1: nothing was said"
 	bus=$(ls /sys/bus/vmbus/devices)
 	[ -e /sys/bus/vmbus/devices/$bus/driver ] && echo $bus > /sys/bus/vmbus/drivers/hvpci/unbind
