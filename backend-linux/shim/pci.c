@@ -141,11 +141,16 @@ static int bridge_create(struct hvpci_bus *bus, const struct hvpci_function *fun
 	bridge->release_fn = bridge_released;
 	atomic_inc(&live_bridges);
 	/* Finds nothing: functions are shown one at a time. */
+	get_device(&bridge->dev);
 	err = pci_scan_root_bus_bridge(bridge);
 	if (err) {
-		pci_free_host_bridge(bridge);
+		/* Where the bus can't be registered the PCI core lets go of our reference itself; elsewhere it doesn't. */
+		if (kref_read(&bridge->dev.kobj.kref) > 1)
+			pci_free_host_bridge(bridge);
+		put_device(&bridge->dev);
 		goto no_bridge;
 	}
+	put_device(&bridge->dev);
 	bus->bridge = bridge;
 	return 0;
 

@@ -85,16 +85,20 @@ recount() {
 	disarm
 }
 
-# Until the first function is bound, or an allocation has failed and there was time to come up all the same.
+# Until the first function is bound; or an allocation has failed, and the bus has given up or has had time to come up all the
+# same. (What is read of the bus after that is not counted.)
 up_or_struck() {
 	bound_count 1 && return 0
-	struck && patience=$((patience - 1))
+	struck || return 1
+	[ -e "$(echo /sys/bus/vmbus/drivers/hvpci/*-*)" ] || return 0
+	grep -q "^state: Failed" /sys/kernel/debug/hvpci/*-*/status && return 0
+	patience=$((patience - 1))
 	[ $patience = 0 ]
 }
 
 # rebind N: the bus must have said why it is not up, and comes up at the next bind.
 rebind() {
-	dmesg | grep -Ev "FAULT_INJECTION|failslab|should_fail" | grep -Eqi "no memory|fail|could not|error|-12" ||
+	dmesg | grep -Ev "FAULT_INJECTION|failslab|should_fail" | grep -Eqi "of memory|no memory|fail|could not|error|-12" ||
 		bad "allocation $1: nothing was said"
 	bus=$(ls /sys/bus/vmbus/devices)
 	[ -e /sys/bus/vmbus/devices/$bus/driver ] && echo $bus > /sys/bus/vmbus/drivers/hvpci/unbind
@@ -118,7 +122,7 @@ failing_allocations() {
 		dmesg -c > /dev/null
 		arm $nth
 		do_host offer 0
-		patience=40
+		patience=15
 		await 10 up_or_struck || bad "allocation $nth: neither bound nor struck"
 		if bound_count 1; then
 			do_host add 0 1 1 0
