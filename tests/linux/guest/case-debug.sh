@@ -100,6 +100,13 @@ up_or_struck() {
 	[ $patience = 0 ]
 }
 
+added_or_struck() {
+	bound_count 2 && return 0
+	struck || return 1
+	patience=$((patience - 1))
+	[ $patience = 0 ]
+}
+
 # rebind N: the bus must have said why it is not up, and comes up at the next bind.
 rebind() {
 	dmesg | grep -Ev "FAULT_INJECTION|failslab|should_fail" | grep -Eqi "memory|fail|could not|can't|error|-12" ||
@@ -130,7 +137,8 @@ failing_allocations() {
 		await 10 up_or_struck || bad "allocation $nth: neither bound nor struck"
 		if bound_count 1; then
 			do_host add 0 1 1 0
-			await 1 bound_count 2
+			patience=10
+			await 5 added_or_struck || bad "allocation $nth: the added function is neither bound nor struck"
 			do_host eject 0 1
 			await 1 bound_count 1
 		fi
