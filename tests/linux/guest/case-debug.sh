@@ -50,8 +50,12 @@ text_of_function() {
 	echo 0x$1 0x$2
 }
 
-# aim START END DEPTH: allocations fail that are made below this code, at most so many frames away.
+# aim START END DEPTH: allocations fail that are made below this code, at most so many frames away. Not those of pci_device_add: the
+# PCI core goes on with a device that could not be added (it only warns), and no caller can take such a device back.
 aim() {
+	set -- $1 $2 $3 $(text_of_function pci_device_add)
+	echo $4 > $failslab/reject-start
+	echo $5 > $failslab/reject-end
 	echo $1 > $failslab/require-start
 	echo $2 > $failslab/require-end
 	echo $3 > $failslab/stacktrace-depth
@@ -96,9 +100,16 @@ up_or_struck() {
 	[ $patience = 0 ]
 }
 
+added_or_struck() {
+	bound_count 2 && return 0
+	struck || return 1
+	patience=$((patience - 1))
+	[ $patience = 0 ]
+}
+
 # rebind N: the bus must have said why it is not up, and comes up at the next bind.
 rebind() {
-	dmesg | grep -Ev "FAULT_INJECTION|failslab|should_fail" | grep -Eqi "of memory|no memory|fail|could not|error|-12" ||
+	dmesg | grep -Ev "FAULT_INJECTION|failslab|should_fail" | grep -Eqi "memory|fail|could not|can't|error|-12" ||
 		bad "allocation $1: nothing was said"
 	bus=$(ls /sys/bus/vmbus/devices)
 	[ -e /sys/bus/vmbus/devices/$bus/driver ] && echo $bus > /sys/bus/vmbus/drivers/hvpci/unbind
@@ -126,7 +137,8 @@ failing_allocations() {
 		await 10 up_or_struck || bad "allocation $nth: neither bound nor struck"
 		if bound_count 1; then
 			do_host add 0 1 1 0
-			await 1 bound_count 2
+			patience=10
+			await 5 added_or_struck || bad "allocation $nth: the added function is neither bound nor struck"
 			do_host eject 0 1
 			await 1 bound_count 1
 		fi
