@@ -101,6 +101,47 @@ static void bridge_released(struct pci_host_bridge *bridge)
 		wake_up_all(&bridges_gone);
 }
 
+/*
+ * Registering a bridge takes its windows off it, and loses them when it fails after that: they are still linked to each other,
+ * on a list whose head is gone.
+ */
+static void free_lost_windows(struct pci_host_bridge *bridge, struct resource_entry *first, unsigned int count)
+{
+	struct resource_entry *next;
+
+	if (!list_empty(&bridge->windows))
+		return;
+	while (count--) {
+		next = list_next_entry(first, node);
+		resource_list_free_entry(first);
+		first = next;
+	}
+}
+
+/* Registers the bridge and its root bus. On failure the bridge is gone. */
+static int bridge_register(struct pci_host_bridge *bridge)
+{
+	struct resource_entry *window, *first = NULL;
+	unsigned int count = 0;
+	int err;
+
+	resource_list_for_each_entry(window, &bridge->windows) {
+		if (!count++)
+			first = window;
+	}
+	get_device(&bridge->dev);
+	/* Finds nothing: functions are shown one at a time. */
+	err = pci_scan_root_bus_bridge(bridge);
+	if (err) {
+		free_lost_windows(bridge, first, count);
+		/* Where the bus can't be registered the PCI core lets go of our reference itself; elsewhere it doesn't. */
+		if (kref_read(&bridge->dev.kobj.kref) > 1)
+			pci_free_host_bridge(bridge);
+	}
+	put_device(&bridge->dev);
+	return err;
+}
+
 /* The rescan lock is held. */
 static int bridge_create(struct hvpci_bus *bus, const struct hvpci_function *function)
 {
@@ -144,17 +185,9 @@ static int bridge_create(struct hvpci_bus *bus, const struct hvpci_function *fun
 	bridge->ops = &hvpci_pci_ops;
 	bridge->release_fn = bridge_released;
 	atomic_inc(&live_bridges);
-	/* Finds nothing: functions are shown one at a time. */
-	get_device(&bridge->dev);
-	err = pci_scan_root_bus_bridge(bridge);
-	if (err) {
-		/* Where the bus can't be registered the PCI core lets go of our reference itself; elsewhere it doesn't. */
-		if (kref_read(&bridge->dev.kobj.kref) > 1)
-			pci_free_host_bridge(bridge);
-		put_device(&bridge->dev);
+	err = bridge_register(bridge);
+	if (err)
 		goto no_bridge;
-	}
-	put_device(&bridge->dev);
 	bus->bridge = bridge;
 	return 0;
 
