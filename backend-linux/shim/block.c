@@ -23,8 +23,11 @@ static int read_block(struct pci_dev *pdev, void *buffer, unsigned int length, u
 {
 	struct hvpci_bus *bus = hvpci_bus_of(pdev);
 
-	if (!bus)
+	if (!hvpci_pci_owns(pdev))
 		return previous.read_block ? previous.read_block(pdev, buffer, length, block, returned) : -EOPNOTSUPP;
+	/* ours, but its bus has gone: whoever was there before would take it for its own */
+	if (!bus)
+		return -ENODEV;
 	atomic_set(&in_use, 1);
 	return hvpci_rs_block_read(bus->rust, pdev->devfn, block, buffer, length, returned);
 }
@@ -33,8 +36,11 @@ static int write_block(struct pci_dev *pdev, void *buffer, unsigned int length, 
 {
 	struct hvpci_bus *bus = hvpci_bus_of(pdev);
 
-	if (!bus)
+	if (!hvpci_pci_owns(pdev))
 		return previous.write_block ? previous.write_block(pdev, buffer, length, block) : -EOPNOTSUPP;
+	/* ours, but its bus has gone: whoever was there before would take it for its own */
+	if (!bus)
+		return -ENODEV;
 	atomic_set(&in_use, 1);
 	return hvpci_rs_block_write(bus->rust, pdev->devfn, block, buffer, length);
 }
@@ -45,8 +51,11 @@ static int register_invalidate(struct pci_dev *pdev, void *context, void (*chang
 	struct hvpci_listener *listeners;
 	unsigned long flags;
 
-	if (!bus)
+	if (!hvpci_pci_owns(pdev))
 		return previous.reg_blk_invalidate ? previous.reg_blk_invalidate(pdev, context, changed) : -EOPNOTSUPP;
+	/* ours, but its bus has gone: whoever was there before would take it for its own */
+	if (!bus)
+		return -ENODEV;
 	atomic_set(&in_use, 1);
 	if (!READ_ONCE(bus->listeners)) {
 		listeners = kcalloc(256, sizeof(*listeners), GFP_KERNEL);
@@ -63,6 +72,17 @@ static int register_invalidate(struct pci_dev *pdev, void *context, void (*chang
 	bus->listeners[pdev->devfn].context = context;
 	spin_unlock_irqrestore(&bus->listeners_lock, flags);
 	return 0;
+}
+
+/* The function is gone, and its driver with it. */
+void hvpci_block_forget(struct hvpci_bus *bus, unsigned int devfn)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&bus->listeners_lock, flags);
+	if (bus->listeners)
+		bus->listeners[devfn] = (struct hvpci_listener){ };
+	spin_unlock_irqrestore(&bus->listeners_lock, flags);
 }
 
 /* From the pump. The lock is held over the call, so that whoever unregisters is not called afterwards. */

@@ -215,14 +215,15 @@ static void hvpci_take_down(struct hv_device *device)
 	hvpci_rs_stop(bus->rust);
 	wait_until_over(bus);
 	hvpci_debugfs_remove(bus);
-	cancel_delayed_work_sync(&bus->pump);
-	cancel_delayed_work_sync(&bus->publisher);
-	cancel_work_sync(&bus->notifier);
-	/* The engine has closed the channel and given back everything; nothing calls in any more. */
+	/* First nobody finds the bus any more: a suspend or resume that still has it may queue the workers once more. */
 	spin_lock(&users_lock);
 	hv_set_drvdata(device, NULL);
 	spin_unlock(&users_lock);
 	wait_event(bus->waiters, unused(bus));
+	/* The engine has closed the channel and given back everything; nothing calls in any more. */
+	cancel_delayed_work_sync(&bus->pump);
+	cancel_delayed_work_sync(&bus->publisher);
+	cancel_work_sync(&bus->notifier);
 	bus_free(bus);
 }
 

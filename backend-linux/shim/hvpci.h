@@ -122,6 +122,8 @@ void hvpci_bus_stop_all(void);
 /* pci.c */
 extern struct pci_ops hvpci_pci_ops;
 struct hvpci_bus *hvpci_bus_of(struct pci_dev *pdev);
+/* Whether a function is on one of our buses, be it one that has gone. */
+bool hvpci_pci_owns(struct pci_dev *pdev);
 int hvpci_pci_init(void);
 void hvpci_pci_exit(void);
 void hvpci_bridge_remove(struct hvpci_bus *bus);
@@ -139,6 +141,7 @@ void hvpci_irq_domain_remove(struct hvpci_bus *bus);
 int hvpci_block_init(void);
 void hvpci_block_exit(void);
 void hvpci_block_check(void);
+void hvpci_block_forget(struct hvpci_bus *bus, unsigned int devfn);
 
 /* debugfs.c */
 void hvpci_debugfs_init(void);

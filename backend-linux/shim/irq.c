@@ -21,8 +21,6 @@
 
 /* Room beyond what exists, for deletions that are still on their way. */
 #define HVPCI_MSI_SLACK 32
-/* Of a multi-MSI group. */
-#define HVPCI_MOST_MESSAGES 32
 
 /* The chip data of an interrupt. */
 struct hvpci_irq {
@@ -165,11 +163,11 @@ static noinline void hvpci_irq_compose(struct irq_data *data, struct msi_msg *me
 void hvpci_shim_msi_moved(struct hvpci_bus *bus, u32 devfn, const struct hvpci_msi *msi)
 {
 	struct msi_msg message = { };
-	unsigned int virq = 0;
 	struct irq_data *data;
 	struct hvpci_irq *irq;
 	unsigned long flags;
 
+	/* The lock is kept throughout: while an interrupt is on the list its descriptor is there. */
 	raw_spin_lock_irqsave(&bus->msi_lock, flags);
 	list_for_each_entry(irq, &bus->msis, node) {
 		if (!irq->made || irq->devfn != devfn || irq->msi.number != msi->number)
@@ -180,39 +178,34 @@ void hvpci_shim_msi_moved(struct hvpci_bus *bus, u32 devfn, const struct hvpci_m
 		} else {
 			irq->msi = *msi;
 			write_message(msi, &message);
-			virq = irq->virq;
+			/* A suspended function only notes it, and gets it when the PCI core restores it. */
+			pci_write_msi_msg(irq->virq, &message);
 		}
 		data = irq_domain_get_irq_data(bus->irqs, irq->virq);
 		if (data && irqd_is_started(data) && !irqd_irq_masked(data))
 			aim(irq, data, &irq->msi);
 	}
 	raw_spin_unlock_irqrestore(&bus->msi_lock, flags);
-	/* A suspended function only notes the message, and gets it when the PCI core restores it. */
-	if (virq)
-		pci_write_msi_msg(virq, &message);
 }
 
 /* The host does not make the interrupt anew: its message is nobody's now, and must not be sent. From the pump. */
 void hvpci_shim_msi_lost(struct hvpci_bus *bus, u64 number)
 {
-	unsigned int virqs[HVPCI_MOST_MESSAGES], count = 0, at;
 	struct irq_data *data;
 	struct hvpci_irq *irq;
 	unsigned long flags;
 
+	/* The lock is kept throughout: while an interrupt is on the list its descriptor is there. */
 	raw_spin_lock_irqsave(&bus->msi_lock, flags);
 	list_for_each_entry(irq, &bus->msis, node) {
-		if (!irq->made || irq->msi.number != number || count == HVPCI_MOST_MESSAGES)
+		if (!irq->made || irq->msi.number != number)
 			continue;
 		irq->made = false;
-		virqs[count++] = irq->virq;
-	}
-	raw_spin_unlock_irqrestore(&bus->msi_lock, flags);
-	for (at = 0; at < count; at++) {
-		data = irq_domain_get_irq_data(bus->irqs, virqs[at]);
+		data = irq_domain_get_irq_data(bus->irqs, irq->virq);
 		if (data)
 			pci_msi_mask_irq(data);
 	}
+	raw_spin_unlock_irqrestore(&bus->msi_lock, flags);
 }
 
 static struct irq_chip hvpci_chip = {

@@ -70,9 +70,14 @@ struct pci_ops hvpci_pci_ops = {
 };
 
 /* The bus of a function, or NULL when it isn't ours. The caller holds something that keeps the function bound to it. */
+bool hvpci_pci_owns(struct pci_dev *pdev)
+{
+	return pdev->bus->ops == &hvpci_pci_ops;
+}
+
 struct hvpci_bus *hvpci_bus_of(struct pci_dev *pdev)
 {
-	if (pdev->bus->ops != &hvpci_pci_ops || pdev->bus->parent)
+	if (!hvpci_pci_owns(pdev) || pdev->bus->parent)
 		return NULL;
 	return rcu_dereference_protected(bridge_of(pdev->bus)->bus, 1);
 }
@@ -100,6 +105,47 @@ static void bridge_released(struct pci_host_bridge *bridge)
 {
 	if (atomic_dec_and_test(&live_bridges))
 		wake_up_all(&bridges_gone);
+}
+
+/*
+ * Registering a bridge takes its windows off it, and loses them when it fails after that: they are still linked to each other,
+ * on a list whose head is gone.
+ */
+static void free_lost_windows(struct pci_host_bridge *bridge, struct resource_entry *first, unsigned int count)
+{
+	struct resource_entry *next;
+
+	if (!list_empty(&bridge->windows))
+		return;
+	while (count--) {
+		next = list_next_entry(first, node);
+		resource_list_free_entry(first);
+		first = next;
+	}
+}
+
+/* Registers the bridge and its root bus. On failure the bridge is gone. */
+static int bridge_register(struct pci_host_bridge *bridge)
+{
+	struct resource_entry *window, *first = NULL;
+	unsigned int count = 0;
+	int err;
+
+	resource_list_for_each_entry(window, &bridge->windows) {
+		if (!count++)
+			first = window;
+	}
+	get_device(&bridge->dev);
+	/* Finds nothing: functions are shown one at a time. */
+	err = pci_scan_root_bus_bridge(bridge);
+	if (err) {
+		free_lost_windows(bridge, first, count);
+		/* Where the bus can't be registered the PCI core lets go of our reference itself; elsewhere it doesn't. */
+		if (kref_read(&bridge->dev.kobj.kref) > 1)
+			pci_free_host_bridge(bridge);
+	}
+	put_device(&bridge->dev);
+	return err;
 }
 
 /* The rescan lock is held. */
@@ -140,17 +186,9 @@ static int bridge_create(struct hvpci_bus *bus, const struct hvpci_function *fun
 	bridge->ops = &hvpci_pci_ops;
 	bridge->release_fn = bridge_released;
 	atomic_inc(&live_bridges);
-	/* Finds nothing: functions are shown one at a time. */
-	get_device(&bridge->dev);
-	err = pci_scan_root_bus_bridge(bridge);
-	if (err) {
-		/* Where the bus can't be registered the PCI core lets go of our reference itself; elsewhere it doesn't. */
-		if (kref_read(&bridge->dev.kobj.kref) > 1)
-			pci_free_host_bridge(bridge);
-		put_device(&bridge->dev);
+	err = bridge_register(bridge);
+	if (err)
 		goto no_bridge;
-	}
-	put_device(&bridge->dev);
 	bus->bridge = bridge;
 	return 0;
 
@@ -336,6 +374,7 @@ void hvpci_shim_unpublish(struct hvpci_bus *bus, u32 devfn, bool surprise)
 		pci_stop_and_remove_bus_device(pdev);
 		pci_dev_put(pdev);
 	}
+	hvpci_block_forget(bus, devfn);
 	clear_bit(devfn, bus->shown);
 	if (bus->slots[devfn])
 		pci_destroy_slot(bus->slots[devfn]);

@@ -17,8 +17,8 @@ checkers_after() {
 	[ -e $kmemleak ] || return 0
 	# younger objects are not looked at; the second scan sees what was only being moved during the first
 	sleep 6
-	echo scan > $kmemleak
-	echo scan > $kmemleak
+	echo scan > $kmemleak || bad "kmemleak does not look any more"
+	echo scan > $kmemleak || bad "kmemleak does not look any more"
 	if grep -q unreferenced $kmemleak; then
 		bad "memory was lost"
 		cat $kmemleak
@@ -194,6 +194,7 @@ failing_removals() {
 		nth=$((nth + 1))
 	done
 	say "result failing_removals last=$last"
+	[ $nth -le $1 ] || bad "more than $1 allocations"
 	unload
 }
 

@@ -108,7 +108,9 @@ freeze_fault() {
 	do_host pm thaw $(echo $4 | tr _ ' ')
 	begin=$(cut -d. -f1 /proc/uptime)
 	echo disk > /sys/power/state 2> /dev/null
+	dmesg | grep -q 'at [a-z]*: .*: -[0-9]' && bad "what was to go wrong was refused by the host"
 	if [ $2 = up ]; then
+		[ $(power_state suspends) -ge 1 ] || bad "there was no suspend"
 		await 30 all_well || bad "not well: $(cat $check)"
 		await 5 bound_count 1 || bad "not bound"
 		fires

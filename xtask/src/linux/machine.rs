@@ -241,6 +241,7 @@ impl Log {
             "irq_unmask() failed",
             "INFO: task",
             "self-detected stall",
+            "detected stalls on",
             "irq_handler for vector",
             "soft lockup",
             "Unknown rela",

@@ -20,6 +20,10 @@ pub fn judge(check: &Check, case: &Case) -> Vec<String> {
         must(total("maps") == check.functions, format!("{} maps for {} functions", total("maps"), check.functions));
         let unmaps = if check.leftover { check.functions } else { 0 };
         must(total("unmaps") <= unmaps, format!("{} unmaps, at most {unmaps}", total("unmaps")));
+        if check.line.contains("policy=prefetch") {
+            let at_once = total("at_once");
+            must(at_once == check.functions, format!("{at_once} maps at once of {}", check.functions));
+        }
     }
     if let Some((_, rescan)) = case.results.iter().find(|(name, _)| name == "rescan") {
         // linux-6.12: what a plain guest pays for sizing and assigning again with decode left on
