@@ -49,7 +49,7 @@ pub struct Options {
     /// Kernels to run on.
     #[arg(long, value_enum, default_values_t = ALL)]
     kernel: Vec<Series>,
-    /// The debug kernel alone: the same as --kernel debug.
+    /// The debug kernel alone, with sleep and allocations that fail one by one: about half an hour.
     #[arg(long, conflicts_with = "kernel")]
     debug: bool,
     /// Virtual processors; when left out, 1 and 4, and 4 on the debug kernel.
@@ -148,7 +148,7 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
             let cpus = if options.cpus.is_empty() { usual } else { &options.cpus };
             for cpus in cpus {
                 let machine = machine::Machine::new(&kernel, &modules, *cpus);
-                problems.extend(cases::run(sh, &machine, options.only.as_deref())?);
+                problems.extend(cases::run(sh, &machine, options.only.as_deref(), options.debug)?);
             }
         }
     }

@@ -49,11 +49,13 @@ const POWER: &[(u64, &str)] = &[
 const FAILING: &[(u64, &str)] = &[(1, "failing_allocations 1 400 1 8")];
 const FAILING_ENDS: &[(u64, &str)] = &[(1, "failing_removals 200"), (1, "failing_load 100")];
 
-/// All boots of a debug machine; the problems found.
-pub fn run(sh: &Shell, machine: &Machine) -> Result<Vec<String>> {
+/// The boots of a debug machine, with those that take long if `more` are wanted; the problems found.
+pub fn run(sh: &Shell, machine: &Machine, more: bool) -> Result<Vec<String>> {
     let mut problems = seeded::run(sh, machine)?;
     if machine.modules.ours.is_some() {
         problems.extend(run_boot(sh, machine, &boot("lanes", LANES))?);
+    }
+    if machine.modules.ours.is_some() && more {
         problems.extend(run_boot(sh, machine, &boot("power", POWER))?);
         let one = machine.clone().with_cpus(1);
         problems.extend(run_boot(sh, &one, &boot("allocations that fail in bring-up", FAILING))?);

@@ -16,10 +16,10 @@ use judge::{fewer_traps, judge};
 use plan::Check;
 pub use plan::{Boot, Driver, drivers};
 
-/// The boots of a machine, all or those of one name; the problems found.
-pub fn run(sh: &Shell, machine: &Machine, only: Option<&str>) -> Result<Vec<String>> {
+/// The boots of a machine, all or those of one name; the problems found. On a debug kernel those that take long are `more`.
+pub fn run(sh: &Shell, machine: &Machine, only: Option<&str>, more: bool) -> Result<Vec<String>> {
     if machine.kernel.series == Series::Debug {
-        return debug::run(sh, machine);
+        return debug::run(sh, machine, more);
     }
     let mut problems = Vec::new();
     for boot in plan::stock_kernel(machine).iter().filter(|boot| only.is_none_or(|only| only == boot.name)) {
