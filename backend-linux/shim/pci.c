@@ -69,12 +69,12 @@ struct pci_ops hvpci_pci_ops = {
 	.write = hvpci_config_write,
 };
 
-/* The bus of a function, or NULL when it isn't ours. The caller holds something that keeps the function bound to it. */
 bool hvpci_pci_owns(struct pci_dev *pdev)
 {
 	return pdev->bus->ops == &hvpci_pci_ops;
 }
 
+/* The bus of a function, or NULL when it isn't ours. The caller holds something that keeps the function bound to it. */
 struct hvpci_bus *hvpci_bus_of(struct pci_dev *pdev)
 {
 	if (!hvpci_pci_owns(pdev) || pdev->bus->parent)
