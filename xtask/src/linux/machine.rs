@@ -35,7 +35,8 @@ pub enum Clock {
     /// Counts instructions, each 2^n ns, and jumps over idle time. It stands still while the emulator translates code or others
     /// use the machine: how long something takes, and whether it comes in time, does not depend on how fast this machine is.
     Counted(u8),
-    /// The emulator's own, which goes on whatever the machine is doing: no test depends on it.
+    /// The emulator's own, which goes on whatever the machine is doing. For what the other cannot do: with it, a machine of several
+    /// processors that wakes from S3 spins for ever (QEMU 7.2).
     Real,
 }
 

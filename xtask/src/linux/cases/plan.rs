@@ -89,8 +89,10 @@ pub fn stock_kernel(machine: &Machine) -> Vec<Boot> {
         // 6.1 cannot read an image back from the swap device in use: EBUSY.
         asleep.retain(|(_, line)| !line.starts_with("hibernate_here"));
     }
+    let (to_ram, asleep) = asleep.into_iter().partition::<Vec<_>, _>(|(_, line)| line.starts_with("suspend_to_ram"));
     let power = Boot { arguments: "no_console_suspend", ..Boot::new("power", 1800, asleep) };
-    let boots = [Boot::new("lanes", 1200, lines), power].into_iter().chain(endurance::boots(machine));
+    let to_ram = Boot { arguments: "no_console_suspend", clock: Clock::Real, ..Boot::new("ram", 600, to_ram) };
+    let boots = [Boot::new("lanes", 1200, lines), power, to_ram].into_iter().chain(endurance::boots(machine));
     boots.filter(|boot| !boot.checks.is_empty()).collect()
 }
 

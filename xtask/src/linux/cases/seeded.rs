@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::linux::machine::{Log, Machine};
+use crate::linux::machine::{Clock, Log, Machine};
 use crate::linux::queue::{Job, Verdict};
 
 /// A mistake (`tests/linux/standin/seeded.c` and `rust/src/seeded.rs`), and what a line of its report must contain.
@@ -27,7 +27,12 @@ const SEEDS: &[Seed] = &[
 /// A boot that makes every mistake; a problem for each that nobody reported.
 pub fn job(machine: &Machine) -> Job {
     let kinds: Vec<&str> = SEEDS.iter().map(|seed| seed.kind).collect();
-    let machine = machine.clone().with_cpus(1).named("seeded").with(Duration::from_secs(800), "kasan_multi_shot");
+    let machine = machine
+        .clone()
+        .with_cpus(1)
+        .named("seeded")
+        .clocked(Clock::Real)
+        .with(Duration::from_secs(800), "kasan_multi_shot");
     let judge = |log: &Log| {
         let problems = missing(&log.text);
         let lines =
