@@ -11,6 +11,9 @@ use xshell::Shell;
 
 use super::machine::{Log, Machine};
 
+/// Machines at a time, at most: each has a gigabyte of memory.
+const MOST: usize = 8;
+
 /// What is made of a log: the lines that a person sees, and the problems found.
 #[derive(Default)]
 pub struct Verdict {
@@ -40,7 +43,7 @@ pub fn run(sh: &Shell, mut jobs: Vec<Job>) -> Result<Vec<String>> {
     }
     // what may take longest usually does
     jobs.sort_by_key(|job| std::cmp::Reverse(job.machine.limit()));
-    let side_by_side = available_parallelism().map_or(1, NonZero::get).min(jobs.len());
+    let side_by_side = available_parallelism().map_or(1, NonZero::get).min(MOST).min(jobs.len());
     let waiting = Mutex::new(jobs.iter());
     let directory = sh.current_dir();
     let worker = || -> Result<Vec<Done>> {
