@@ -9,7 +9,9 @@ mod figures;
 mod kernel;
 mod machine;
 mod package;
+mod queue;
 mod results;
+mod wake;
 
 use std::path::PathBuf;
 
@@ -64,15 +66,15 @@ pub struct Options {
     /// Run these lines (functions of tests/linux/guest/case-*.sh) instead of the lanes, and print what the kernel says.
     #[arg(long)]
     run: Vec<String>,
-    /// With --run: the guest's clock counts instructions, so that times can be compared.
+    /// With --run: the guest's clock is the emulator's own, and does not count instructions.
     #[arg(long)]
-    counted: bool,
+    real_clock: bool,
     /// Check the built module and build it by DKMS; boot nothing.
     #[arg(long)]
     package: bool,
-    /// Boot only the machines of this name (see `xtask/src/linux/cases/plan.rs`): lanes, power, ...
+    /// Boot only the machines of these names, and check no module files (see `xtask/src/linux/cases/plan.rs`): lanes, power, ...
     #[arg(long)]
-    only: Option<String>,
+    only: Vec<String>,
     /// Measure both drivers and write docs/linux-figures.md.
     #[arg(long)]
     figures: bool,
@@ -98,9 +100,9 @@ impl Default for Options {
             backend: PathBuf::from("backend-linux"),
             stock_only: false,
             run: Vec::new(),
-            counted: false,
+            real_clock: false,
             package: false,
-            only: None,
+            only: Vec::new(),
             figures: false,
         }
     }
@@ -116,6 +118,7 @@ pub fn missing(sh: &Shell, options: &Options) -> Option<String> {
 /// Runs what was asked for; the problems found, each in one line.
 pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
     let mut problems = Vec::new();
+    let mut jobs = Vec::new();
     let backend = sh.current_dir().join(&options.backend);
     for (at, series) in options.kernels().iter().enumerate() {
         let kernel = kernel::fetch(sh, *series).with_context(|| format!("getting the kernel {series}"))?;
@@ -124,12 +127,12 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
         if !options.stock_only {
             modules.ours = build::ours(sh, &kernel, &backend)?;
         }
-        if options.lanes() && modules.ours.is_some() && at == 0 {
+        if options.lanes() && options.only.is_empty() && modules.ours.is_some() && at == 0 {
             build::clippy_ours(sh, &kernel, &backend)?;
         }
         if !options.run.is_empty() {
             let machine = machine::Machine::new(&kernel, &modules, options.cpus.first().copied().unwrap_or(1));
-            let machine = if options.counted { machine.counted() } else { machine };
+            let machine = if options.real_clock { machine.clocked(machine::Clock::Real) } else { machine };
             let log = machine.boot(sh, &options.run.join("\n"))?;
             println!("{}", log.text);
             problems.extend(log.alarms());
@@ -138,7 +141,7 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
             problems.extend(figures::measure(sh, &kernel, &modules)?);
         } else {
             // instrumented code is neither small nor frugal with its stack
-            if !series.has_kasan() {
+            if !series.has_kasan() && options.only.is_empty() {
                 problems.extend(package::check(sh, &kernel, &modules, &backend)?);
             }
             if options.package {
@@ -148,9 +151,13 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
             let cpus = if options.cpus.is_empty() { usual } else { &options.cpus };
             for cpus in cpus {
                 let machine = machine::Machine::new(&kernel, &modules, *cpus);
-                problems.extend(cases::run(sh, &machine, options.only.as_deref(), options.debug)?);
+                jobs.extend(cases::jobs(sh, &machine, &options.only, options.debug)?);
             }
         }
     }
+    for only in options.only.iter().filter(|only| jobs.iter().all(|job| job.machine.name() != *only)) {
+        problems.push(format!("no machine has a boot named {only}"));
+    }
+    problems.extend(queue::run(sh, jobs)?);
     Ok(problems)
 }

@@ -59,6 +59,30 @@ pub enum Fault {
     Remove(Slot),
 }
 
+impl Fault {
+    /// Whether it changes anything at a message: an answer that nobody asked for cannot be spoiled.
+    fn bears_on(&self, from_host: bool, wants_completion: bool) -> bool {
+        match self {
+            Fault::Drop
+            | Fault::Delay(_)
+            | Fault::Truncate(_)
+            | Fault::Extend(_)
+            | Fault::WrongStatus(_)
+            | Fault::WrongTransactionId
+            | Fault::Duplicate
+            | Fault::UnknownMessage
+            | Fault::Garbage => from_host || wants_completion,
+            Fault::Refuse(_) => !from_host,
+            Fault::LoseRequest
+            | Fault::Rescind
+            | Fault::CloseChannel
+            | Fault::DeviceGone(_)
+            | Fault::Eject(_)
+            | Fault::Remove(_) => true,
+        }
+    }
+}
+
 /// One line of the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FaultRule {
@@ -119,11 +143,17 @@ pub(super) struct Faults {
     steps: u64,
     seen: BTreeMap<MessageType, u32>,
     counted: Vec<CountedMessage>,
+    /// Messages at which a fault struck, under this plan and those before.
+    struck: u64,
 }
 
 impl Faults {
     pub(super) fn set(&mut self, plan: FaultPlan) {
-        *self = Faults { plan, ..Faults::default() };
+        *self = Faults { plan, struck: self.struck, ..Faults::default() };
+    }
+
+    pub(super) fn struck(&self) -> u64 {
+        self.struck
     }
 
     /// The messages counted so far.
@@ -158,6 +188,10 @@ impl Faults {
             Trigger::Every(wanted) => wanted == kind,
             Trigger::From(at) => at <= steps,
         };
-        self.plan.rules.iter().filter(strikes).map(|rule| rule.fault).collect()
+        let struck: Vec<Fault> = self.plan.rules.iter().filter(strikes).map(|rule| rule.fault).collect();
+        if struck.iter().any(|fault| fault.bears_on(from_host, wants_completion)) {
+            self.struck = self.struck.saturating_add(1);
+        }
+        struck
     }
 }

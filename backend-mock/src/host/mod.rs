@@ -182,6 +182,12 @@ impl Host {
         self.bus(bus).map_or(&[], |bus| bus.faults.counted())
     }
 
+    /// At how many messages of a bus a fault has struck so far, under whichever plan. A fault that changes nothing, such as a
+    /// shorter answer where the guest wants none, does not count.
+    pub fn faults_struck(&self, bus: BusId) -> u64 {
+        self.bus(bus).map_or(0, |bus| bus.faults.struck())
+    }
+
     fn bus(&self, id: BusId) -> Option<&Bus> {
         self.buses.get(usize::try_from(id.0).ok()?)
     }

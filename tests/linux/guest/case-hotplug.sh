@@ -48,7 +48,7 @@ rescind_cycles() {
 	unload
 }
 
-struck_or_bound() { rescinded || bound_count 1; }
+gone_or_bound() { rescinded || bound_count 1; }
 
 # rescind_steps KIND MOST: the channel goes at the 1st, 2nd, ... message of bring-up; each time the next offer comes up. Ends
 # with the first step that bring-up does not reach.
@@ -58,7 +58,7 @@ rescind_steps() {
 	while [ $step -le $2 ]; do
 		do_host fault 0 step:$step rescind
 		if [ $step = 1 ]; then do_host go; else do_host offer 0; fi
-		await 30 struck_or_bound || bad "step $step: neither gone nor bound"
+		await 30 gone_or_bound || bad "step $step: neither gone nor bound"
 		do_host nofault 0
 		if rescinded; then
 			went=$step
@@ -74,6 +74,7 @@ rescind_steps() {
 	done
 	say "result rescind_steps last=$went"
 	[ $went -ge 5 ] || bad "only $went steps were struck"
+	[ $went -lt $2 ] || bad "bring-up has more than $2 messages: what comes after is not tried"
 	unload
 }
 

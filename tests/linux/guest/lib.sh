@@ -77,7 +77,14 @@ start() {
 	load_testdrv $3
 }
 
-no_device() { [ -z "$(ls /sys/bus/vmbus/devices)" ]; }
+# Every bus is gone, and its driver has let go of it. The link in /sys/bus/vmbus/devices goes before that: it tells nothing.
+no_device() { ! ls -d /sys/devices/standin/*-*-*-*-* > /dev/null 2>&1; }
+
+# At how many messages of bus N a fault of the host's has struck: faults N
+faults() { sed -n "s/^bus=$1 .* struck=\([0-9]*\) .*/\1/p" $host/state; }
+# From here on: mark_faults N. Whether one has struck since: strikes N
+mark_faults() { at_faults=$(faults $1); }
+strikes() { [ "$(faults $1)" -gt $at_faults ]; }
 
 rescinded() { grep -q "^bus=0 channel=Rescinded" $host/state; }
 

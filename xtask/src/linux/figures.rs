@@ -3,18 +3,24 @@
 mod page;
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
 use super::build::Modules;
-use super::cases::{self, Driver};
+use super::cases::{self, Check, Driver};
 use super::kernel::Kernel;
-use super::machine::Machine;
-use super::results::{self, Case};
+use super::machine::{Log, Machine};
+use super::queue::{Job, Verdict};
+use super::results::{self, Case, Moment};
+use page::Mark;
 
-/// Runs of each row.
+/// Runs of each row for the page.
 const RUNS: usize = 5;
+/// Virtual processors of the machine that is measured.
+const CPUS: u32 = 4;
 /// The module's text and data may have as many bytes as this.
 const GATE: u64 = 256 * 1024;
 
@@ -54,6 +60,8 @@ const ROWS: &[Row] = &[
     },
 ];
 
+/// Remove and rescan: pci-hyperv, ours, ours with `absorbing`.
+const RESCANS: [&str; 3] = ["rescan stock", "rescan ours", "rescan ours policy=absorbing"];
 /// One function whose driver comes a second after it.
 const LATE: &[(&str, &str)] = &[("`deferred`", ""), ("`prefetch`", "policy=prefetch")];
 
@@ -80,7 +88,7 @@ struct Measured {
     /// By row.
     stock: Vec<Figures>,
     ours: Vec<Figures>,
-    /// Maps of a remove and rescan: pci-hyperv, ours, ours with `absorbing`.
+    /// Maps, by [`RESCANS`].
     rescan: [u64; 3],
     /// By [`LATE`]: the longest config write.
     late_us: Vec<u64>,
@@ -89,62 +97,98 @@ struct Measured {
     ours_size: (u64, u64),
 }
 
+/// Text, then text and data, of both modules.
+type Sizes = [(u64, u64); 2];
+
 /// Measures and writes docs/linux-figures.md; the problems found, figures among them that miss their mark.
 pub fn measure(sh: &Shell, kernel: &Kernel, modules: &Modules) -> Result<Vec<String>> {
-    let machine = Machine::new(kernel, modules, 4).counted();
-    let mut problems = Vec::new();
+    let machine = on(&Machine::new(kernel, modules, CPUS));
     if cases::drivers(&machine) != [Driver::Stock, Driver::Ours] {
         return Ok(vec![format!("{}: the figures need both drivers", kernel.release)]);
     }
-    let mut measured = Measured { release: kernel.release.clone(), cpus: machine.cpus, ..Measured::default() };
-    for row in ROWS {
-        // The first is for the emulator's caches and the kernel's: nobody counts it.
-        let mut lines = vec![format!("figure_up warm stock 1 {} buses=1", row.seconds)];
-        for run in 0..RUNS {
-            for driver in ["stock", "ours"] {
-                let ours = if driver == "ours" { row.ours } else { "" };
-                let line = format!("figure_up run{run} {driver} {} {} {} {ours}", row.functions, row.seconds, row.host);
-                lines.push(line.trim_end().to_string());
-            }
-        }
-        let cases = boot(sh, &machine, &lines, &mut problems)?;
-        measured.stock.push(medians(&of_driver(&cases, "stock")));
-        measured.ours.push(medians(&of_driver(&cases, "ours")));
-        eprintln!("{}:\n  {:?}\n  {:?}", row.title, measured.stock.last(), measured.ours.last());
+    let (lines, sizes) = (lines(RUNS), sizes(sh, modules)?);
+    let log = machine.boot(sh, &lines.join("\n"))?;
+    let mut problems = cases::verdict(&checks(&lines), &log, CPUS).problems;
+    let measured = read(&machine, &results::parse(&log.text), sizes);
+    for (row, (stock, ours)) in ROWS.iter().zip(measured.stock.iter().zip(&measured.ours)) {
+        eprintln!("{}:\n  {stock:?}\n  {ours:?}", row.title);
     }
-    let rescans = ["rescan stock", "rescan ours", "rescan ours policy=absorbing"];
-    let mut lines: Vec<String> = rescans.iter().map(|line| (*line).to_string()).collect();
-    lines.extend(
-        LATE.iter().map(|(_, ours)| format!("figure_late late ours 2 buses=1,map_ms=200 {ours}").trim_end().into()),
-    );
-    let cases = boot(sh, &machine, &lines, &mut problems)?;
-    for (place, line) in measured.rescan.iter_mut().zip(rescans) {
-        *place = result(&cases, line, "rescan", "maps").first().copied().unwrap_or(u64::MAX);
-    }
-    for line in lines.iter().skip(rescans.len()) {
-        measured.late_us.push(result(&cases, line, "longest", "us").last().copied().unwrap_or(u64::MAX));
-    }
-    measured.stock_size = size(sh, &modules.stock)?;
-    measured.ours_size = size(sh, modules.ours.as_ref().unwrap_or(&modules.stock))?;
     let marks = page::marks(&measured);
-    problems.extend(marks.iter().filter(|mark| !mark.good).map(|mark| format!("{}: {}", mark.what, mark.measured)));
+    problems.extend(marks.iter().filter(|mark| !mark.good).map(Mark::problem));
     let file = sh.current_dir().join("docs/linux-figures.md");
     fs::write(&file, page::write(&measured, &marks)?).with_context(|| format!("{}", file.display()))?;
     Ok(problems)
 }
 
-fn boot(sh: &Shell, machine: &Machine, lines: &[String], problems: &mut Vec<String>) -> Result<Vec<Case>> {
-    let log = machine.clone().with(std::time::Duration::from_secs(900), "").boot(sh, &lines.join("\n"))?;
-    problems.extend(log.alarms());
-    let cases = results::parse(&log.text);
-    problems.extend(cases.iter().flat_map(|case| case.bad.iter().map(|bad| format!("`{}`: {bad}", case.line))));
-    Ok(cases)
+/// The boot that holds the figures to their marks, once each; none on a machine that is not measured.
+pub fn gate(sh: &Shell, machine: &Machine) -> Result<Option<Job>> {
+    if machine.cpus != CPUS || cases::drivers(machine) != [Driver::Stock, Driver::Ours] {
+        return Ok(None);
+    }
+    let (machine, lines, sizes) = (on(machine), lines(1), sizes(sh, &machine.modules)?);
+    let (of, ran) = (machine.clone(), lines.clone());
+    let judge = move |log: &Log| {
+        let Verdict { mut problems, .. } = cases::verdict(&checks(&ran), log, CPUS);
+        let marks = page::marks(&read(&of, &results::parse(&log.text), sizes));
+        problems.extend(marks.iter().filter(|mark| mark.gated && !mark.good).map(Mark::problem));
+        let said =
+            |mark: &Mark| format!("{}: {}{}", mark.what, mark.measured, if mark.gated { "" } else { " (no gate)" });
+        Verdict { lines: marks.iter().map(said).collect(), problems }
+    };
+    Ok(Some(Job { machine, lines, judge: Box::new(judge) }))
 }
 
-fn of_driver<'a>(cases: &'a [Case], driver: &str) -> Vec<&'a Case> {
+fn on(machine: &Machine) -> Machine {
+    machine.clone().named("figures").with(Duration::from_secs(1800), "")
+}
+
+/// What is run: each row so many times under each driver, then what is not a row.
+fn lines(runs: usize) -> Vec<String> {
+    // The first is for the kernel's caches: nobody counts it.
+    let mut lines = vec!["figure_up warm stock 1 1 buses=1".to_string()];
+    for (at, row) in ROWS.iter().enumerate() {
+        for run in 0..runs {
+            for (driver, parameters) in [("stock", ""), ("ours", row.ours)] {
+                let Row { functions, seconds, host, .. } = row;
+                let line = format!("figure_up row{at}run{run} {driver} {functions} {seconds} {host} {parameters}");
+                lines.push(line.trim_end().to_string());
+            }
+        }
+    }
+    lines.extend(RESCANS.iter().map(|line| (*line).to_string()));
+    lines.extend(LATE.iter().map(|(_, ours)| late(ours)));
+    lines
+}
+
+fn late(ours: &str) -> String {
+    format!("figure_late late ours 2 buses=1,map_ms=200 {ours}").trim_end().to_string()
+}
+
+/// Every line is to run to its end, without a violation.
+fn checks(lines: &[String]) -> Vec<Check> {
+    lines.iter().map(|line| Check::new(0, line.clone())).collect()
+}
+
+/// What a log has of them.
+fn read(machine: &Machine, cases: &[Case], sizes: Sizes) -> Measured {
+    let rows = |driver| (0..ROWS.len()).map(|row| medians(&of_row(cases, row, driver))).collect();
+    let last = |line: &str, name, key| result(cases, line, name, key).last().copied().unwrap_or(u64::MAX);
+    Measured {
+        release: machine.kernel.release.clone(),
+        cpus: machine.cpus,
+        stock: rows("stock"),
+        ours: rows("ours"),
+        rescan: RESCANS.map(|line| last(line, "rescan", "maps")),
+        late_us: LATE.iter().map(|(_, ours)| last(&late(ours), "longest", "us")).collect(),
+        stock_size: sizes[0],
+        ours_size: sizes[1],
+    }
+}
+
+fn of_row<'a>(cases: &'a [Case], row: usize, driver: &str) -> Vec<&'a Case> {
     let wanted = |case: &&Case| {
         let mut words = case.line.split(' ').skip(1);
-        words.next() != Some("warm") && words.next() == Some(driver)
+        words.next().is_some_and(|name| name.starts_with(&format!("row{row}run"))) && words.next() == Some(driver)
     };
     cases.iter().filter(wanted).collect()
 }
@@ -163,11 +207,7 @@ fn numbers(fields: &results::Fields, key: &str) -> Vec<u64> {
 fn medians(cases: &[&Case]) -> Figures {
     let column = |value: &dyn Fn(&Case) -> Option<u64>| median(cases.iter().filter_map(|case| value(case)).collect());
     let total = |key: &'static str| move |case: &Case| Some(case.moment("bound")?.total.number(key));
-    let microseconds = |case: &Case| {
-        let bound = case.moment("bound")?;
-        let last = bound.drivers.iter().map(|driver| driver.number("bound_ns")).max()?;
-        Some(last.saturating_sub(bound.total.number("started_ns")) / 1_000)
-    };
+    let microseconds = |case: &Case| case.moment("bound").map(Moment::microseconds);
     // One number per bus, in order.
     let longest = |case: &Case| {
         let (_, fields) = case.results.iter().find(|(name, _)| name == "longest")?;
@@ -191,8 +231,12 @@ fn median(mut values: Vec<u64>) -> u64 {
     values.get(values.len() / 2).copied().unwrap_or(0)
 }
 
+fn sizes(sh: &Shell, modules: &Modules) -> Result<Sizes> {
+    Ok([size(sh, &modules.stock)?, size(sh, modules.ours.as_ref().context("hvpci.ko was not built")?)?])
+}
+
 /// Of `size`: a line of names, a line of numbers, text and data first.
-fn size(sh: &Shell, module: &std::path::Path) -> Result<(u64, u64)> {
+fn size(sh: &Shell, module: &Path) -> Result<(u64, u64)> {
     let said = cmd!(sh, "size {module}").quiet().read()?;
     let mut numbers = said.lines().nth(1).into_iter().flat_map(str::split_ascii_whitespace).map(str::parse::<u64>);
     let (text, data) = (numbers.next().context("size said nothing")??, numbers.next().context("size said nothing")??);
@@ -213,11 +257,11 @@ mod tests {
     fn the_time_runs_from_the_offer_to_the_last_driver() {
         let log = "@@ case figure_up warm stock 1 1 buses=1\n\
             @@ host bound total started_ns=1 maps=9 unmaps=9 traps=9 messages=9 at_once=9\n\
-            @@ case figure_up run0 ours 2 1 buses=2\n\
+            @@ case figure_up row1run0 ours 2 1 buses=2\n\
             @@ host bound total started_ns=1000000 maps=2 unmaps=0 traps=40 messages=9 at_once=1\n\
             @@ driver bound bound_ns=5000000\n@@ driver bound bound_ns=9000000\n@@ result longest us=3,5,200,\n";
         let cases = results::parse(log);
-        let figures = medians(&of_driver(&cases, "ours"));
+        let figures = medians(&of_row(&cases, 1, "ours"));
         let expected = Figures {
             maps: 2,
             traps: 40,
@@ -230,7 +274,19 @@ mod tests {
             ..Figures::default()
         };
         assert_eq!(figures, expected);
-        assert!(of_driver(&cases, "stock").is_empty(), "the warm-up does not count");
+        assert!(of_row(&cases, 1, "stock").is_empty(), "the warm-up does not count");
+        assert!(of_row(&cases, 0, "ours").is_empty(), "another row");
+    }
+
+    #[test]
+    fn every_row_is_run_under_both_drivers() {
+        let lines = lines(2);
+        assert_eq!(lines.len(), 1 + ROWS.len() * 2 * 2 + RESCANS.len() + LATE.len());
+        let log: String = lines.iter().map(|line| format!("@@ case {line}\n")).collect();
+        let cases = results::parse(&log);
+        for row in 0..ROWS.len() {
+            assert_eq!((of_row(&cases, row, "stock").len(), of_row(&cases, row, "ours").len()), (2, 2));
+        }
     }
 
     #[test]

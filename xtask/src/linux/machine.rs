@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use xshell::{Shell, cmd};
 
 use super::build::Modules;
 use super::kernel::Kernel;
+use super::wake;
 
 /// How long a boot may take that does not say otherwise, hung kernels included.
 const LIMIT: Duration = Duration::from_secs(400);
@@ -28,10 +29,38 @@ const RANGES: &[&str] = &[
     "ivshmem-plain,memdev=small",
 ];
 
-const PLAIN: &[&str] = &["-cpu", "max,phys-bits=46"];
-/// 2^3 ns an instruction, about what the emulator reaches; idle time is skipped. Without the fast byte-wise string
-/// instructions, of which every byte would count as one: clearing a page would be the longest thing a kernel does.
-const COUNTED: &[&str] = &["-icount", "shift=3,sleep=off", "-cpu", "max,phys-bits=46,erms=off,fsrm=off"];
+/// The guest's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Counts instructions, each 2^n ns, and jumps over idle time. It stands still while the emulator translates code or others
+    /// use the machine: how long something takes, and whether it comes in time, does not depend on how fast this machine is.
+    Counted(u8),
+    /// The emulator's own, which goes on whatever the machine is doing. For what the other cannot do: with it, a machine of several
+    /// processors that wakes from S3 spins for ever (QEMU 7.2).
+    Real,
+}
+
+impl Clock {
+    /// 8 ns an instruction, about what the emulator reaches.
+    pub const USUAL: Clock = Clock::Counted(3);
+
+    fn words(self) -> Vec<String> {
+        let words: &[&str] = match self {
+            // Without the fast byte-wise string instructions, of which every byte would count as one: clearing a page would be
+            // the longest thing a kernel does.
+            Clock::Counted(shift) => &[
+                "-icount",
+                &format!("shift={shift},sleep=off"),
+                "-rtc",
+                "clock=vm",
+                "-cpu",
+                "max,phys-bits=46,erms=off,fsrm=off",
+            ],
+            Clock::Real => &["-cpu", "max,phys-bits=46"],
+        };
+        words.iter().map(|word| (*word).to_string()).collect()
+    }
+}
 
 /// 6.1 has the NVMe driver built in, and it would take the mock host's controller.
 const COMMAND_LINE: &str = "console=ttyS0 panic=-1 oops=panic hung_task_panic=1 initcall_blacklist=nvme_init";
@@ -42,11 +71,12 @@ pub struct Machine {
     pub kernel: Kernel,
     pub modules: Modules,
     pub cpus: u32,
+    /// What is booted; the directory of its files.
+    name: String,
     limit: Duration,
     /// Further words for the kernel's command line.
     arguments: String,
-    /// The guest's clock counts instructions.
-    counted: bool,
+    clock: Clock,
     /// Further words for the emulator.
     emulator: &'static [&'static str],
 }
@@ -77,18 +107,38 @@ impl Machine {
             kernel: kernel.clone(),
             modules: modules.clone(),
             cpus,
+            name: "run".to_string(),
             limit: LIMIT,
             arguments: String::new(),
-            counted: false,
+            clock: Clock::USUAL,
             emulator: &[],
         }
     }
 
-    /// The same machine with a clock that counts instructions, 8 ns each, and stands still while the emulator translates code or
-    /// others use the machine. Times that are compared come from such a machine.
-    pub fn counted(mut self) -> Machine {
-        self.counted = true;
+    /// The same machine for a boot of this name. No two of one kernel and as many processors that run at a time share a name.
+    pub fn named(mut self, name: &str) -> Machine {
+        self.name = name.to_string();
         self
+    }
+
+    /// The same machine with another clock.
+    pub fn clocked(mut self, clock: Clock) -> Machine {
+        self.clock = clock;
+        self
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How long it may take, hung kernels included.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Which machine and boot, for people.
+    pub fn place(&self) -> String {
+        format!("{}, {} CPUs, {}", self.kernel.release, self.cpus, self.name)
     }
 
     /// The same machine with another time limit and more words on the kernel's command line.
@@ -117,7 +167,7 @@ impl Machine {
     ///
     /// Cases that hibernate get a disk, and a machine that went off on it is booted once more.
     pub fn boot(&self, sh: &Shell, cases: &str) -> Result<Log> {
-        let work = self.kernel.directory.join("run");
+        let work = self.kernel.directory.join("run").join(format!("{}-{}", self.name.replace(' ', "-"), self.cpus));
         let archive = self.initramfs(sh, &work, cases)?;
         let disk = cases.lines().any(|line| line.starts_with("hibernate")).then(|| work.join("disk"));
         if let Some(disk) = &disk {
@@ -147,8 +197,10 @@ impl Machine {
     }
 
     fn boot_once(&self, work: &Path, archive: &Path, disk: Option<&Path>) -> Result<Log> {
-        let file = work.join(format!("serial-{}-cpus.log", self.cpus));
-        let serial = File::create(&file)?;
+        let file = work.join("serial.log");
+        // What the machine says; the emulator's complaints go to the same place.
+        fs::write(&file, "")?;
+        let complaints = File::options().append(true).open(&file)?;
         // One thread for all virtual processors: with several, QEMU 7.2 now and then runs an int3 that the kernel had
         // already patched away (jump labels), and the kernel oopses.
         let mut qemu = Command::new("qemu-system-x86_64");
@@ -158,20 +210,28 @@ impl Machine {
         let mut qemu = qemu
             .args(["-machine", "pc", "-accel", "tcg,thread=single", "-m", "1G", "-smp"])
             .arg(self.cpus.to_string())
-            .args(["-nographic", "-no-reboot", "-nic", "none", "-vga", "none"])
+            .args(["-display", "none", "-no-reboot", "-nic", "none", "-vga", "none", "-monitor", "none"])
+            .args([
+                "-chardev",
+                &format!("file,id=serial,append=on,path={}", file.display()),
+                "-serial",
+                "chardev:serial",
+            ])
+            .args(wake::WORDS)
             .args(RANGES)
-            .args(if self.counted { COUNTED } else { PLAIN })
+            .args(self.clock.words())
             .args(self.emulator)
             .arg("-kernel")
             .arg(&self.kernel.image)
             .arg("-initrd")
             .arg(archive)
             .args(["-append", &format!("{COMMAND_LINE} {}", self.arguments)])
-            .stdin(Stdio::null())
-            .stdout(serial.try_clone()?)
-            .stderr(serial)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(complaints)
             .spawn()
             .context("starting qemu-system-x86_64")?;
+        let attendant = wake::attend(&mut qemu)?;
         let start = Instant::now();
         let timed_out = loop {
             if qemu.try_wait()?.is_some() {
@@ -184,6 +244,7 @@ impl Machine {
             }
             sleep(Duration::from_millis(50));
         };
+        attendant.join().map_err(|_| anyhow!("the thread that wakes the machine panicked"))?;
         let text = String::from_utf8_lossy(&fs::read(&file)?).replace('\r', "");
         Ok(Log { text, timed_out, file })
     }
@@ -263,9 +324,6 @@ impl Log {
             found.push(format!("the machine was still running after {} s", limit.as_secs()));
         } else if !self.text.lines().any(|line| line.starts_with("@@ end ")) {
             found.push("the machine went off before the last case".to_string());
-        }
-        if !found.is_empty() {
-            found.push(format!("the whole of it: {}", self.file.display()));
         }
         found
     }

@@ -40,6 +40,14 @@ pub struct Moment {
     pub leaks: Vec<String>,
 }
 
+impl Moment {
+    /// From the offer until the last driver was bound; `u64::MAX` where none is.
+    pub fn microseconds(&self) -> u64 {
+        let last = self.drivers.iter().map(|driver| driver.number("bound_ns")).max();
+        last.map_or(u64::MAX, |last| last.saturating_sub(self.total.number("started_ns")) / 1_000)
+    }
+}
+
 /// One case of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Case {

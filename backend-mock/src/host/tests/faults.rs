@@ -58,6 +58,35 @@ fn a_fault_may_go_on() {
 }
 
 #[test]
+fn a_fault_counts_where_it_changes_something() {
+    let mut guest = Guest::ready();
+    let resources = slotted(MessageType::GET_RESOURCES, 0);
+    // not reached
+    guest.host.set_faults(guest.bus, FaultPlan::at_step(2, Fault::Garbage));
+    guest.ask(&power(0, 4));
+    assert_eq!(guest.host.faults_struck(guest.bus), 0);
+    guest.ask(&power(0, 4));
+    assert_eq!(guest.host.faults_struck(guest.bus), 1);
+    // with the next plan it counts on, and only what the plan is about
+    guest.host.set_faults(guest.bus, FaultPlan::default().and(Trigger::Every(POWER), Fault::Garbage));
+    guest.ask(&resources);
+    guest.ask(&power(0, 4));
+    assert_eq!(guest.host.faults_struck(guest.bus), 2);
+    // an answer that nobody asked for cannot be spoiled; a request can be lost all the same
+    for (fault, struck) in [(Fault::Garbage, 2), (Fault::LoseRequest, 3)] {
+        guest.host.set_faults(guest.bus, FaultPlan::at_step(1, fault));
+        guest.host.guest_packet(guest.bus, guest.now, PacketKind::InBand, false, 0, &resources).unwrap();
+        assert_eq!(guest.host.faults_struck(guest.bus), struck, "{fault:?}");
+    }
+    // a notice of the host's can be spoiled, but not refused
+    for (fault, struck) in [(Fault::Refuse(status::UNSUCCESSFUL), 3), (Fault::Garbage, 4)] {
+        guest.host.set_faults(guest.bus, FaultPlan::at_step(1, fault));
+        guest.host.send_relations(guest.bus, guest.now);
+        assert_eq!(guest.host.faults_struck(guest.bus), struck, "{fault:?}");
+    }
+}
+
+#[test]
 fn lost_answers_and_lost_requests() {
     let (guest, _, packets) = struck(Fault::Drop);
     assert!(packets.is_empty() && guest.decodes());

@@ -1,15 +1,13 @@
 //! Boots of their own for what takes long, needs another machine, or may take the kernel down: a silent host, a hostile one,
 //! hundreds of cycles, names and neighbours.
 
-use std::time::Duration;
-
-use super::plan::{Boot, Driver, checks, drivers};
+use super::plan::{Boot, Driver, drivers};
 use crate::linux::kernel::Series;
-use crate::linux::machine::Machine;
+use crate::linux::machine::{Clock, Machine};
 
-/// A clock that counts instructions, 64 ns each, and jumps while nothing is to be done: minutes of waiting cost nothing. At
-/// 256 ns the kernel takes itself for hung, at 16 ns the polls of the cases take longer than the waits.
-const COUNTED_TIME: &[&str] = &["-icount", "shift=6,sleep=off"];
+/// 64 ns an instruction, for minutes of waiting: at 256 ns the kernel takes itself for hung, at 16 ns the polls of the cases
+/// take longer than the waits.
+const PATIENT: Clock = Clock::Counted(6);
 
 /// Two NUMA nodes, the second without a processor.
 const TWO_NODES: &[&str] = &[
@@ -59,13 +57,12 @@ fn messages(stock: bool) -> Boot {
     if stock {
         lines.push((1, "multi_msi stock 4".to_string()));
     }
-    Boot { name: "messages", checks: checks(lines), limit: Duration::from_secs(400), arguments: "", emulator: &[] }
+    Boot::new("messages", 1000, lines)
 }
 
 /// A storm of foul packets.
 fn hostile() -> Boot {
-    let checks = checks([(1, STORM.to_string())]);
-    Boot { name: "hostile", checks, limit: Duration::from_secs(400), arguments: "", emulator: &[] }
+    Boot::new("hostile", 800, [(1, STORM.to_string())])
 }
 
 /// Domains, slots, nodes; what others use too; what an isolated VM refuses.
@@ -81,19 +78,12 @@ fn identity(stock: bool) -> Boot {
         lines.push((2, "foreign_domain".to_string()));
         lines.push((2, "block_orders".to_string()));
     }
-    Boot {
-        name: "identity",
-        checks: checks(lines),
-        limit: Duration::from_secs(400),
-        arguments: "",
-        emulator: TWO_NODES,
-    }
+    Boot { emulator: TWO_NODES, ..Boot::new("identity", 800, lines) }
 }
 
 /// 20 cycles to warm up, 200 that are measured; a kind on each kernel, because they take minutes.
 fn cycles(kind: &str) -> Boot {
-    let checks = checks([(1, format!("cycles {kind} 20 200 {MOST_GROWTH}"))]);
-    Boot { name: "cycles", checks, limit: Duration::from_secs(900), arguments: "", emulator: &[] }
+    Boot::new("cycles", 1500, [(1, format!("cycles {kind} 20 200 {MOST_GROWTH}"))])
 }
 
 /// A host that stops answering, with the module's real deadlines.
@@ -103,11 +93,5 @@ fn silent() -> Boot {
         (6, "silent_eject ours 6".to_string()),
         (4, "silent_unload ours 4".to_string()),
     ];
-    Boot {
-        name: "silent",
-        checks: checks(lines),
-        limit: Duration::from_secs(900),
-        arguments: "",
-        emulator: COUNTED_TIME,
-    }
+    Boot { clock: PATIENT, ..Boot::new("silent", 1500, lines) }
 }

@@ -3,8 +3,8 @@
 use super::plan::{Check, Driver};
 use crate::linux::results::Case;
 
-/// A problem per line.
-pub fn judge(check: &Check, case: &Case) -> Vec<String> {
+/// A problem per line. How many processors the machine has decides how many maps `prefetch` can have under way at once.
+pub fn judge(check: &Check, case: &Case, cpus: u32) -> Vec<String> {
     let mut problems: Vec<String> = case.bad.clone();
     let mut must = |good: bool, what: String| {
         if !good {
@@ -21,8 +21,13 @@ pub fn judge(check: &Check, case: &Case) -> Vec<String> {
         let unmaps = if check.leftover { check.functions } else { 0 };
         must(total("unmaps") <= unmaps, format!("{} unmaps, at most {unmaps}", total("unmaps")));
         if check.line.contains("policy=prefetch") {
+            // The first function's config write keeps its processor until that map is done. With one processor, buses whose turn
+            // had not come by then start their maps afterwards; with several it is all of them at once.
             let at_once = total("at_once");
-            must(at_once == check.functions, format!("{at_once} maps at once of {}", check.functions));
+            let least = if cpus == 1 { check.functions.div_ceil(2) } else { check.functions };
+            must(at_once >= least, format!("{at_once} maps at once of {}, at least {least}", check.functions));
+            let (took, maps) = (bound.microseconds(), total("map_us"));
+            must(took.saturating_mul(3) <= maps, format!("bound after {took} us: maps one by one take {maps}"));
         }
     }
     if let Some((_, rescan)) = case.results.iter().find(|(name, _)| name == "rescan") {
@@ -76,7 +81,7 @@ mod tests {
 
     fn problems(log: &str) -> Vec<String> {
         let check = Check::new(1, "bring_up one stock 1 buses=1".to_string());
-        judge(&check, &results::parse(log)[0])
+        judge(&check, &results::parse(log)[0], 1)
     }
 
     #[test]
@@ -103,6 +108,22 @@ mod tests {
             let found = problems(&log);
             assert!(found.iter().any(|problem| problem.contains(what)), "{what}: {found:?}");
         }
+    }
+
+    #[test]
+    fn prefetch_maps_side_by_side_and_is_quick() {
+        let problems = |cpus, at_once: u64, bound_ns: u64| {
+            let line = "bring_up prefetch ours 14 buses=14 policy=prefetch";
+            let log = format!(
+                "@@ case {line}\n\
+                 @@ host bound total started_ns=0 errors=0 maps=14 unmaps=0 at_once={at_once} map_us=2800000\n\
+                 @@ driver bound bound_ns={bound_ns}\n@@ host unloaded mmio held=0\n@@ host unloaded total errors=0\n"
+            );
+            judge(&Check::new(14, line.to_string()), &results::parse(&log)[0], cpus).len()
+        };
+        assert_eq!((problems(4, 14, 933_000_000), problems(4, 13, 933_000_000)), (0, 1));
+        assert_eq!((problems(1, 7, 933_000_000), problems(1, 6, 933_000_000)), (0, 1));
+        assert_eq!((problems(4, 14, 934_000_000), problems(1, 14, 934_000_000)), (1, 1));
     }
 
     #[test]

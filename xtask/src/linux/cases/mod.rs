@@ -9,55 +9,66 @@ mod seeded;
 use anyhow::Result;
 use xshell::Shell;
 
+use super::figures;
 use super::kernel::Series;
-use super::machine::Machine;
+use super::machine::{Log, Machine};
+use super::queue::{Job, Verdict};
 use super::results::{self, Case};
 use judge::{fewer_traps, judge};
-use plan::Check;
-pub use plan::{Boot, Driver, drivers};
+pub use plan::{Boot, Check, Driver, drivers};
 
-/// The boots of a machine, all or those of one name; the problems found. On a debug kernel those that take long are `more`.
-pub fn run(sh: &Shell, machine: &Machine, only: Option<&str>, more: bool) -> Result<Vec<String>> {
+/// The boots of a machine, all or those of some names. On a debug kernel those that take long are `more`.
+pub fn jobs(sh: &Shell, machine: &Machine, only: &[String], more: bool) -> Result<Vec<Job>> {
+    let mut jobs = Vec::new();
     if machine.kernel.series == Series::Debug {
-        return debug::run(sh, machine, more);
-    }
-    let mut problems = Vec::new();
-    for boot in plan::stock_kernel(machine).iter().filter(|boot| only.is_none_or(|only| only == boot.name)) {
-        problems.extend(run_boot(sh, machine, boot)?);
-    }
-    Ok(problems)
-}
-
-/// Boots once with the cases of `boot`.
-fn run_boot(sh: &Shell, machine: &Machine, boot: &Boot) -> Result<Vec<String>> {
-    let lines: Vec<&str> = boot.checks.iter().map(|check| check.line.as_str()).collect();
-    let log = machine.clone().with(boot.limit, boot.arguments).emulated(boot.emulator).boot(sh, &lines.join("\n"))?;
-    let place = format!("{}, {} CPUs, {}", machine.kernel.release, machine.cpus, boot.name);
-    let mut problems: Vec<String> = log.alarms();
-    let cases = results::parse(&log.text);
-    for check in &boot.checks {
-        match cases.iter().find(|case| case.line == check.line) {
-            Some(case) => problems.extend(judge(check, case)),
-            None => problems.push(format!("`{}` did not run", check.line)),
+        jobs.push(seeded::job(machine));
+        if machine.modules.ours.is_some() {
+            jobs.extend(debug::boots(more).into_iter().map(|(cpus, boot)| job(&machine.clone().with_cpus(cpus), boot)));
         }
-        eprintln!("  {place}: {}{}", check.line, figures(&cases, check));
+    } else {
+        jobs.extend(plan::stock_kernel(machine).into_iter().map(|boot| job(machine, boot)));
+        jobs.extend(figures::gate(sh, machine)?);
     }
-    problems.extend(fewer_traps(&cases));
-    Ok(problems.into_iter().map(|problem| format!("{place}: {problem}")).collect())
+    jobs.retain(|job| only.is_empty() || only.iter().any(|only| only == job.machine.name()));
+    Ok(jobs)
 }
 
-fn figures(cases: &[Case], check: &Check) -> String {
+fn job(machine: &Machine, boot: Boot) -> Job {
+    let cpus = machine.cpus;
+    let machine = machine.clone().named(boot.name).with(boot.limit, boot.arguments);
+    Job {
+        machine: machine.emulated(boot.emulator).clocked(boot.clock),
+        lines: boot.checks.iter().map(|check| check.line.clone()).collect(),
+        judge: Box::new(move |log| verdict(&boot.checks, log, cpus)),
+    }
+}
+
+/// What the lanes' judge makes of it.
+pub fn verdict(checks: &[Check], log: &Log, cpus: u32) -> Verdict {
+    let cases = results::parse(&log.text);
+    let mut verdict = Verdict { lines: Vec::new(), problems: log.alarms() };
+    for check in checks {
+        match cases.iter().find(|case| case.line == check.line) {
+            Some(case) => verdict.problems.extend(judge(check, case, cpus)),
+            None => verdict.problems.push(format!("`{}` did not run", check.line)),
+        }
+        verdict.lines.push(format!("{}{}", check.line, bound(&cases, check)));
+    }
+    verdict.problems.extend(fewer_traps(&cases));
+    verdict
+}
+
+fn bound(cases: &[Case], check: &Check) -> String {
     let moment = |name| cases.iter().find(|case| case.line == check.line).and_then(|case: &Case| case.moment(name));
     let Some(bound) = moment("bound") else { return String::new() };
     let at = |key| bound.total.number(key);
-    let started = at("started_ns");
-    let last = bound.drivers.iter().map(|driver| driver.number("bound_ns")).max().unwrap_or(started);
     format!(
-        ": maps={} unmaps={} traps={} messages={} bound_ms={}",
+        ": maps={} unmaps={} traps={} messages={} at_once={} bound_ms={}",
         at("maps"),
         at("unmaps"),
         at("traps"),
         at("messages"),
-        last.saturating_sub(started) / 1_000_000
+        at("at_once"),
+        bound.microseconds() / 1_000
     )
 }

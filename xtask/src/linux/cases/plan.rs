@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::endurance;
 use crate::linux::kernel::Series;
-use crate::linux::machine::Machine;
+use crate::linux::machine::{Clock, Machine};
 
 /// The driver of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,37 +63,45 @@ pub struct Boot {
     pub arguments: &'static str,
     /// Further words for the emulator.
     pub emulator: &'static [&'static str],
+    pub clock: Clock,
+}
+
+impl Boot {
+    pub fn new(name: &'static str, seconds: u64, lines: impl IntoIterator<Item = (u64, String)>) -> Boot {
+        let limit = Duration::from_secs(seconds);
+        Boot { name, checks: checks(lines), limit, arguments: "", emulator: &[], clock: Clock::USUAL }
+    }
 }
 
 /// Every boot of a machine with a stock kernel.
 pub fn stock_kernel(machine: &Machine) -> Vec<Boot> {
-    let mut checks = Vec::new();
+    let mut lines = Vec::new();
     for driver in drivers(machine) {
-        checks.extend(bring_up(driver));
-        checks.extend(hotplug(driver));
+        lines.extend(bring_up(driver));
+        lines.extend(hotplug(driver));
         if driver == Driver::Ours {
-            checks.extend(hostile());
-            checks.extend(window());
+            lines.extend(hostile());
+            lines.extend(window());
         }
     }
-    let mut power: Vec<Check> = drivers(machine).into_iter().flat_map(power).collect();
+    let mut asleep: Vec<_> = drivers(machine).into_iter().flat_map(power).collect();
     if machine.kernel.series == Series::Six1 {
         // 6.1 cannot read an image back from the swap device in use: EBUSY.
-        power.retain(|check| !check.line.starts_with("hibernate_here"));
+        asleep.retain(|(_, line)| !line.starts_with("hibernate_here"));
     }
-    let limit = Duration::from_secs(900);
-    let power = Boot { name: "power", checks: power, limit, arguments: "no_console_suspend", emulator: &[] };
-    let first = Boot { name: "lanes", checks, limit: Duration::from_secs(400), arguments: "", emulator: &[] };
-    let boots = [first, power].into_iter().chain(endurance::boots(machine));
+    let (to_ram, asleep) = asleep.into_iter().partition::<Vec<_>, _>(|(_, line)| line.starts_with("suspend_to_ram"));
+    let power = Boot { arguments: "no_console_suspend", ..Boot::new("power", 1800, asleep) };
+    let to_ram = Boot { arguments: "no_console_suspend", clock: Clock::Real, ..Boot::new("ram", 600, to_ram) };
+    let boots = [Boot::new("lanes", 1200, lines), power, to_ram].into_iter().chain(endurance::boots(machine));
     boots.filter(|boot| !boot.checks.is_empty()).collect()
 }
 
-pub fn checks(lines: impl IntoIterator<Item = (u64, String)>) -> Vec<Check> {
+fn checks(lines: impl IntoIterator<Item = (u64, String)>) -> Vec<Check> {
     lines.into_iter().map(|(functions, line)| Check::new(functions, line)).collect()
 }
 
 /// Lane 1, and what else a bus that is up can do.
-fn bring_up(driver: Driver) -> Vec<Check> {
+fn bring_up(driver: Driver) -> Vec<(u64, String)> {
     let word = driver.word();
     let mut lines = vec![
         (1, format!("bring_up one {word} 1 buses=1")),
@@ -108,11 +116,11 @@ fn bring_up(driver: Driver) -> Vec<Check> {
         lines.push((1, format!("rescan {word} policy=absorbing")));
         lines.push((14, format!("bring_up prefetch {word} 14 buses=14,map_ms=200,parallel=14 policy=prefetch")));
     }
-    checks(lines)
+    lines
 }
 
 /// Lane 3: functions, buses and modules come and go.
-fn hotplug(driver: Driver) -> Vec<Check> {
+fn hotplug(driver: Driver) -> Vec<(u64, String)> {
     let word = driver.word();
     let mut lines = vec![
         (1, format!("eject_cycles {word} 5")),
@@ -125,21 +133,21 @@ fn hotplug(driver: Driver) -> Vec<Check> {
         lines.push((1, format!("surprise {word}")));
         lines.push((2, format!("hot_add {word}")));
     }
-    checks(lines)
+    lines
 }
 
 /// The config window by loads and stores.
-fn window() -> Vec<Check> {
-    checks([(2, "window ours 10".to_string())])
+fn window() -> Vec<(u64, String)> {
+    vec![(2, "window ours 10".to_string())]
 }
 
 /// Lane 3: the host answers wrongly.
-fn hostile() -> Vec<Check> {
-    checks([(1, "lying ours".to_string())])
+fn hostile() -> Vec<(u64, String)> {
+    vec![(1, "lying ours".to_string())]
 }
 
 /// Lane 4: the machine sleeps, functions are reset, kernels follow kernels.
-fn power(driver: Driver) -> Vec<Check> {
+fn power(driver: Driver) -> Vec<(u64, String)> {
     let word = driver.word();
     let mut lines = vec![
         (1, format!("freeze_thaw {word} 3")),
@@ -155,7 +163,7 @@ fn power(driver: Driver) -> Vec<Check> {
     if driver == Driver::Ours {
         lines.extend(power_ours());
     }
-    checks(lines)
+    lines
 }
 
 /// What pci-hyperv is not asked: it waits without end for a host that does not answer, and some of this takes a while.

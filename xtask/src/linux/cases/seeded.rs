@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use xshell::Shell;
-
-use crate::linux::machine::Machine;
+use crate::linux::machine::{Clock, Log, Machine};
+use crate::linux::queue::{Job, Verdict};
 
 /// A mistake (`tests/linux/standin/seeded.c` and `rust/src/seeded.rs`), and what a line of its report must contain.
 struct Seed {
@@ -26,18 +24,22 @@ const SEEDS: &[Seed] = &[
     Seed { kind: "leak", report: &["6seeded4leak"] },
 ];
 
-/// Boots once and makes every mistake; a problem for each that nobody reported.
-pub fn run(sh: &Shell, machine: &Machine) -> Result<Vec<String>> {
+/// A boot that makes every mistake; a problem for each that nobody reported.
+pub fn job(machine: &Machine) -> Job {
     let kinds: Vec<&str> = SEEDS.iter().map(|seed| seed.kind).collect();
-    let machine = machine.clone().with_cpus(1).with(Duration::from_secs(300), "kasan_multi_shot");
-    let log = machine.boot(sh, &format!("seeded {}", kinds.join(" ")))?;
-    let mut problems = missing(&log.text);
-    if problems.is_empty() {
-        eprintln!("  {}, seeded: all {} mistakes were reported", machine.kernel.release, SEEDS.len());
-    } else {
-        problems.push(format!("the whole of it: {}", log.file.display()));
-    }
-    Ok(problems.into_iter().map(|problem| format!("{}, seeded: {problem}", machine.kernel.release)).collect())
+    let machine = machine
+        .clone()
+        .with_cpus(1)
+        .named("seeded")
+        .clocked(Clock::Real)
+        .with(Duration::from_secs(800), "kasan_multi_shot");
+    let judge = |log: &Log| {
+        let problems = missing(&log.text);
+        let lines =
+            if problems.is_empty() { vec![format!("all {} mistakes were reported", SEEDS.len())] } else { vec![] };
+        Verdict { lines, problems }
+    };
+    Job { machine, lines: vec![format!("seeded {}", kinds.join(" "))], judge: Box::new(judge) }
 }
 
 fn missing(log: &str) -> Vec<String> {
