@@ -1,6 +1,6 @@
 //! What message-style guests leave to their bus: power, and message interrupts.
 
-use super::{RequestFailure, answer, request, submit};
+use super::request::{RequestFailure, answer, request, submit};
 use crate::Slot;
 use crate::backend::{Platform, Waiter};
 use crate::bus::Request;
