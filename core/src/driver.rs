@@ -16,7 +16,9 @@ use crate::backend::{Platform, PlatformError, Waiter};
 use crate::bus::{ActionDone, BusStatus, Packet, PublishAction};
 use crate::decode::Ledger;
 
-pub use message::{disable_messages, enable_messages, message_capability, power_off, power_on};
+pub use message::{
+    disable_messages, enable_messages, message_capability, pass_messages, power_off, power_on, withhold_messages,
+};
 pub use request::{RequestFailure, answer, poll, request, reserve_interrupts, submit, withdraw};
 
 /// Runs the engine half of a bus until the bus is over: stopped, failed or gone, with everything given back.
