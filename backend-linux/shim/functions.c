@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* Functions are shown to the PCI core, and taken away from it. */
 #include <linux/module.h>
+#include <linux/nodemask.h>
+#include <linux/numa.h>
 #include <linux/pci.h>
 
 #include "hvpci.h"
@@ -37,10 +39,15 @@ static void name_slot(struct hvpci_bus *bus, struct pci_dev *pdev, u32 serial)
 		bus->slots[pdev->devfn] = slot;
 }
 
+/*
+ * The host names a node of its own numbering, which the kernel may not have, or not use: then it is the nearest one that is
+ * used. Where the host names none it is the first, as in the kernel's own driver: without any, work is spread over all nodes.
+ */
 static void set_node(struct pci_dev *pdev, s32 node)
 {
-	if (node >= 0 && node < MAX_NUMNODES && node_online(node))
-		set_dev_node(&pdev->dev, node);
+	if (node < 0 || node >= MAX_NUMNODES || !node_possible(node))
+		node = 0;
+	set_dev_node(&pdev->dev, numa_map_to_online_node(node));
 }
 
 int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *function)
