@@ -6,6 +6,9 @@
  * of theirs. So ours look at the device's bus first and hand foreign ones to whoever was there before. pci-hyperv overwrites
  * the pointers when it is loaded, without looking: its load is noticed, and undone afterwards; while one of our functions
  * uses blocks, it is refused, because there is a moment in between.
+ *
+ * A call that is handed on returns through this module, and may sleep in the other driver for as long as its host likes: it has
+ * a pin (pins.c).
  */
 #include <linux/module.h>
 #include <linux/notifier.h>
@@ -19,12 +22,39 @@ static DEFINE_MUTEX(chain_lock);
 /* Some function of ours has used config blocks. */
 static atomic_t in_use = ATOMIC_INIT(0);
 
+static int foreign_read(struct pci_dev *pdev, void *buffer, unsigned int length, unsigned int block, unsigned int *returned)
+{
+	bool pin = hvpci_pin();
+	int err = previous.read_block ? previous.read_block(pdev, buffer, length, block, returned) : -EOPNOTSUPP;
+
+	hvpci_unpin(pin);
+	return err;
+}
+
+static int foreign_write(struct pci_dev *pdev, void *buffer, unsigned int length, unsigned int block)
+{
+	bool pin = hvpci_pin();
+	int err = previous.write_block ? previous.write_block(pdev, buffer, length, block) : -EOPNOTSUPP;
+
+	hvpci_unpin(pin);
+	return err;
+}
+
+static int foreign_register(struct pci_dev *pdev, void *context, void (*changed)(void *context, u64 mask))
+{
+	bool pin = hvpci_pin();
+	int err = previous.reg_blk_invalidate ? previous.reg_blk_invalidate(pdev, context, changed) : -EOPNOTSUPP;
+
+	hvpci_unpin(pin);
+	return err;
+}
+
 static int read_block(struct pci_dev *pdev, void *buffer, unsigned int length, unsigned int block, unsigned int *returned)
 {
 	struct hvpci_bus *bus = hvpci_bus_of(pdev);
 
 	if (!hvpci_pci_owns(pdev))
-		return previous.read_block ? previous.read_block(pdev, buffer, length, block, returned) : -EOPNOTSUPP;
+		return foreign_read(pdev, buffer, length, block, returned);
 	/* ours, but its bus has gone: whoever was there before would take it for its own */
 	if (!bus)
 		return -ENODEV;
@@ -37,7 +67,7 @@ static int write_block(struct pci_dev *pdev, void *buffer, unsigned int length, 
 	struct hvpci_bus *bus = hvpci_bus_of(pdev);
 
 	if (!hvpci_pci_owns(pdev))
-		return previous.write_block ? previous.write_block(pdev, buffer, length, block) : -EOPNOTSUPP;
+		return foreign_write(pdev, buffer, length, block);
 	/* ours, but its bus has gone: whoever was there before would take it for its own */
 	if (!bus)
 		return -ENODEV;
@@ -52,7 +82,7 @@ static int register_invalidate(struct pci_dev *pdev, void *context, void (*chang
 	unsigned long flags;
 
 	if (!hvpci_pci_owns(pdev))
-		return previous.reg_blk_invalidate ? previous.reg_blk_invalidate(pdev, context, changed) : -EOPNOTSUPP;
+		return foreign_register(pdev, context, changed);
 	/* ours, but its bus has gone: whoever was there before would take it for its own */
 	if (!bus)
 		return -ENODEV;
@@ -139,8 +169,11 @@ static struct notifier_block module_events = { .notifier_call = module_event };
 
 int hvpci_block_init(void)
 {
-	hvpci_block_check();
-	return register_module_notifier(&module_events);
+	int err = register_module_notifier(&module_events);
+
+	if (!err)
+		hvpci_block_check();
+	return err;
 }
 
 void hvpci_block_exit(void)

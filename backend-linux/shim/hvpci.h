@@ -104,6 +104,19 @@ struct hvpci_bus {
 	u64 longest_write_ns;		/* the longest config write, under no lock: a hint */
 };
 
+/* The private part of a host bridge: lives as long as anybody holds a function of it. */
+struct hvpci_bridge {
+	struct pci_sysdata sysdata;
+	struct hvpci_bus __rcu *bus;	/* NULL once the bridge is being taken away */
+	struct resource numbers;
+	bool pin;			/* for hvpci_unpin, where there is one */
+};
+
+static inline struct hvpci_bridge *hvpci_bridge_of(struct pci_bus *bus)
+{
+	return container_of(to_pci_sysdata(bus), struct hvpci_bridge, sysdata);
+}
+
 /* module.c */
 extern struct workqueue_struct *hvpci_pump_queue;
 extern struct workqueue_struct *hvpci_publish_queue;
@@ -119,15 +132,24 @@ void hvpci_bus_wake_waiters(struct hvpci_bus *bus);
 /* Has all buses go down side by side, before they are removed one after the other. Sleepable. */
 void hvpci_bus_stop_all(void);
 
-/* pci.c */
+/* pins.c */
+bool hvpci_pin(void);
+void hvpci_unpin(bool referenced);
+void hvpci_pins_wait(void);
+
+/* config.c */
 extern struct pci_ops hvpci_pci_ops;
 struct hvpci_bus *hvpci_bus_of(struct pci_dev *pdev);
 /* Whether a function is on one of our buses, be it one that has gone. */
 bool hvpci_pci_owns(struct pci_dev *pdev);
-int hvpci_pci_init(void);
-void hvpci_pci_exit(void);
-void hvpci_bridge_remove(struct hvpci_bus *bus);
-bool hvpci_bridge_uses(struct hvpci_bus *bus, struct resource *resource);
+int hvpci_config_init(void);
+void hvpci_config_exit(void);
+
+/* bridge.c; the caller of the first three holds the rescan lock */
+int hvpci_bridge_create(struct hvpci_bus *bus, const struct hvpci_function *function);
+int hvpci_bridge_add_windows(struct hvpci_bus *bus, const struct hvpci_function *function);
+void hvpci_bridge_destroy(struct hvpci_bus *bus);
+void hvpci_bridge_drop_window(struct hvpci_bus *bus, struct resource *resource);
 
 /* domain.c */
 u32 hvpci_domain_get(u32 preferred);

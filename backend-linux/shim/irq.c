@@ -94,7 +94,7 @@ static void hvpci_irq_unmask(struct irq_data *data)
 {
 	struct hvpci_irq *irq = irq_data_get_irq_chip_data(data);
 
-	/* The message of an interrupt that the host did not make points at memory: it stays masked. */
+	/* The message of an interrupt that the host did not make points at memory: it stays masked (see hvpci_irq_write). */
 	if (!irq->made)
 		return;
 	hvpci_irq_retarget(data);
@@ -156,6 +156,33 @@ static noinline void hvpci_irq_compose(struct irq_data *data, struct msi_msg *me
 }
 
 /*
+ * Plain MSI may have no mask bits: a function whose message is nobody's is kept from sending any. Interrupts may be off and the
+ * irq descriptor lock held.
+ */
+static void allow_messages(struct hvpci_irq *irq, const struct msi_desc *desc, bool allow)
+{
+	if (!desc->pci.msi_attrib.is_msix)
+		hvpci_rs_msi_allow(irq->bus->rust, irq->devfn, allow);
+}
+
+/* A message of zeros is none: the host made no interrupt, or the kernel has shut it down. */
+static void hvpci_irq_write(struct irq_data *data, struct msi_msg *message)
+{
+	struct hvpci_irq *irq = irq_data_get_irq_chip_data(data);
+	struct msi_desc *desc = irq_data_get_msi_desc(data);
+	bool some = message->address_lo || message->address_hi;
+
+	/* A multi-MSI group has the first one's message. */
+	if (desc->irq != data->irq)
+		return;
+	if (!some)
+		allow_messages(irq, desc, false);
+	pci_write_msi_msg(data->irq, message);
+	if (some)
+		allow_messages(irq, desc, true);
+}
+
+/*
  * The bus was suspended, and the host has made the interrupt anew, for the vector it had when it was first made. To the kernel
  * it was never masked, so nobody aims it again: that is done here. The kernel moves no interrupts while devices sleep. From the
  * pump.
@@ -202,8 +229,10 @@ void hvpci_shim_msi_lost(struct hvpci_bus *bus, u64 number)
 			continue;
 		irq->made = false;
 		data = irq_domain_get_irq_data(bus->irqs, irq->virq);
-		if (data)
-			pci_msi_mask_irq(data);
+		if (!data)
+			continue;
+		pci_msi_mask_irq(data);
+		allow_messages(irq, irq_data_get_msi_desc(data), false);
 	}
 	raw_spin_unlock_irqrestore(&bus->msi_lock, flags);
 }
@@ -211,6 +240,7 @@ void hvpci_shim_msi_lost(struct hvpci_bus *bus, u64 number)
 static struct irq_chip hvpci_chip = {
 	.name = "hvpci",
 	.irq_compose_msi_msg = hvpci_irq_compose,
+	.irq_write_msi_msg = hvpci_irq_write,
 	.irq_set_affinity = hvpci_irq_set_affinity,
 	.irq_ack = irq_chip_ack_parent,
 	.irq_retrigger = irq_chip_retrigger_hierarchy,

@@ -286,12 +286,12 @@ static int __init hvpci_init(void)
 		err = -ENOMEM;
 		goto queues;
 	}
-	err = hvpci_pci_init();
+	err = hvpci_config_init();
 	if (err)
 		goto queues;
 	err = hvpci_block_init();
 	if (err)
-		goto pci;
+		goto config;
 	hvpci_debugfs_init();
 	err = vmbus_driver_register(&hvpci_driver);
 	if (err)
@@ -302,8 +302,9 @@ static int __init hvpci_init(void)
 debugfs:
 	hvpci_debugfs_exit();
 	hvpci_block_exit();
-pci:
-	hvpci_pci_exit();
+config:
+	hvpci_config_exit();
+	hvpci_pins_wait();
 queues:
 	if (hvpci_publish_queue)
 		destroy_workqueue(hvpci_publish_queue);
@@ -320,10 +321,11 @@ static void __exit hvpci_exit(void)
 	hvpci_bus_stop_all();
 	vmbus_driver_unregister(&hvpci_driver);
 	hvpci_block_exit();
-	hvpci_pci_exit();
+	hvpci_config_exit();
 	hvpci_debugfs_exit();
 	destroy_workqueue(hvpci_publish_queue);
 	destroy_workqueue(hvpci_pump_queue);
+	hvpci_pins_wait();
 	left = hvpci_live_allocations();
 	if (left)
 		pr_err("%d allocations were not given back\n", left);

@@ -13,7 +13,7 @@
 struct hvpci_bus;
 
 /* Changes whenever a struct or a function of this file does. */
-#define HVPCI_ABI 2
+#define HVPCI_ABI 3
 
 /* The choices of the administrator and of the machine. */
 struct hvpci_settings {
@@ -118,6 +118,8 @@ int hvpci_rs_msi_create(void *rust, u32 devfn, u32 vector, u32 count, const void
 /* The message of vector index of a group. Any context. */
 int hvpci_rs_msi_alias(const struct hvpci_msi *first, u32 count, u32 index, struct hvpci_msi *msi);
 void hvpci_rs_msi_delete(void *rust, u32 devfn, const struct hvpci_msi *msi);
+/* Whether a function may send its plain MSI messages: not where its registers hold none that the host made. Any context. */
+void hvpci_rs_msi_allow(void *rust, u32 devfn, bool allow);
 /* Fills the input page of the retarget hypercall and its control word. Any context. */
 int hvpci_rs_retarget(void *rust, const struct hvpci_target *target, void *input, size_t length, u64 *control);
 

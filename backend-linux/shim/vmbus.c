@@ -141,9 +141,7 @@ void hvpci_shim_release(struct hvpci_bus *bus, u64 base, u64 size)
 	mutex_unlock(&bus->ranges_lock);
 	if (WARN_ON_ONCE(!found))
 		return;
-	/* The engine releases windows once no function is shown; the bridge went with the last one. */
-	if (hvpci_bridge_uses(bus, found->resource))
-		hvpci_bridge_remove(bus);
+	hvpci_bridge_drop_window(bus, found->resource);
 	found->resource->flags |= IORESOURCE_BUSY;
 	vmbus_free_mmio(base, size);
 	kfree(found);

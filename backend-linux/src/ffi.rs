@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 /// Must equal `HVPCI_ABI`.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 
 /// The shim's side of a bus: a handle, never looked into.
 #[repr(transparent)]

@@ -174,6 +174,17 @@ unsafe extern "C" fn hvpci_rs_msi_delete(rust: *mut c_void, devfn: u32, msi: *co
 
 /// # Safety
 ///
+/// See [`bus`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn hvpci_rs_msi_allow(rust: *mut c_void, devfn: u32, allow: bool) {
+    // SAFETY: the caller's promise.
+    let platform = unsafe { bus(rust) };
+    let Some(slot) = slot(devfn) else { return };
+    if allow { driver::pass_messages(platform, slot) } else { driver::withhold_messages(platform, slot) }
+}
+
+/// # Safety
+///
 /// See [`bus`]. `target` can be read; `input` is valid for `length` bytes and nobody else uses it; `control` can be
 /// written.
 #[unsafe(no_mangle)]

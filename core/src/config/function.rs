@@ -9,6 +9,7 @@ use super::page::Page;
 use super::registers::cacheable;
 use super::report::{ConfigReport, Reports};
 use super::reset::{self, Effect, Power};
+use super::withhold::Enable;
 use crate::Slot;
 use crate::backend::Width;
 use crate::decode::{BarWrite, DecodeState, Edge, Ledger, MEMORY, Plan, Policy, Step, Why};
@@ -35,6 +36,8 @@ pub(super) struct Function {
     pub cache: ReadCache,
     pub capabilities: Capabilities,
     pub power: Power,
+    /// MSI Enable may be kept from the function.
+    pub msi_enable: Enable,
     /// The function may be in reset or gone: vendor id reads go to the host until it answers (I9).
     pub awaiting: bool,
     /// It does not answer any more and is not to be touched: see [`super::ConfigSpace::function_gone`].
@@ -58,6 +61,7 @@ impl Function {
             cache: ReadCache::new(false),
             capabilities: Capabilities::default(),
             power: Power::default(),
+            msi_enable: Enable::default(),
             awaiting: false,
             gone: false,
             masks_stale: false,
@@ -131,6 +135,7 @@ impl Function {
             return raw;
         }
         self.learn(asked, raw);
+        let raw = self.msi_enable.show(&self.capabilities, asked, raw);
         let served = self.served(dword);
         access.pick((asked.place(raw) & !served.lanes) | served.value)
     }
@@ -138,7 +143,7 @@ impl Function {
     /// All ones at 0x100 of a function that is there: it has no extended capabilities (7.6.3), and will not get any.
     fn absent_extended_list(&mut self, page: &mut Page<'_>, access: Access) {
         let whole = access.offset() == 0x100 && access.width() == Width::Dword;
-        if whole && self.cache.is_on() && is_alive(page) {
+        if whole && self.cache.is_on() && page.is_answered() {
             self.cache.put(0x100, u32::MAX, u32::MAX);
         }
     }
@@ -160,7 +165,7 @@ impl Function {
     /// The vendor id from the host (I9). Of a function that does not answer, nothing that was read from it is served any
     /// more: the device itself would return all ones (I4).
     pub fn alive(&mut self, page: &mut Page<'_>) -> bool {
-        let alive = is_alive(page);
+        let alive = page.is_answered();
         self.awaiting = !alive;
         if !alive {
             self.command.doubt();
@@ -195,6 +200,7 @@ impl Function {
         self.capabilities.walk_for(page, access.offset());
         let effect = reset::effect(&self.capabilities, access, value);
         self.prepare(page, effect);
+        let value = self.msi_enable.filter(&self.capabilities, access, value);
         page.write(access, value);
         self.cache.drop_lanes(dword, access.lanes());
         self.follow(reports, effect);
@@ -345,6 +351,7 @@ impl Function {
         self.cache.clear();
         self.capabilities.clear();
         self.power = Power::default();
+        self.msi_enable.reset();
         self.awaiting = true;
         self.powering = None;
         self.masks_stale = self.resizable;
@@ -386,9 +393,4 @@ impl Function {
         self.decode.host_bars_are_the_guests();
         reports.push(ConfigReport::BarsResized { slot: self.slot() });
     }
-}
-
-/// Whether the host answers at all: the vendor id, never from a cache.
-fn is_alive(page: &mut Page<'_>) -> bool {
-    page.read_at(header::IDS, Width::Word) != 0xFFFF
 }

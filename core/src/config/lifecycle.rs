@@ -164,6 +164,7 @@ impl ConfigSpace {
             function.capabilities.clear();
             function.cache.set_on(false);
             function.power = Default::default();
+            function.msi_enable = Default::default();
             function.awaiting = false;
             function.gone = false;
             function.masks_stale = false;

@@ -24,6 +24,7 @@ mod room;
 mod space;
 #[cfg(test)]
 mod tests;
+mod withhold;
 
 pub use bars::{Bar, BarDefect, BarDefects, BarLayout};
 pub use command::{Command, Status};

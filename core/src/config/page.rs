@@ -1,6 +1,7 @@
 //! The config page of one function, behind the selector.
 
 use super::access::Access;
+use super::header;
 use crate::backend::{ConfigPort, Width};
 use crate::{Slot, Time};
 
@@ -49,6 +50,11 @@ impl<'a> Page<'a> {
         if let Some(access) = Access::new(offset, usize::from(width.bytes())) {
             self.write(access, value);
         }
+    }
+
+    /// Whether the host answers at all: the vendor id, never from a cache.
+    pub fn is_answered(&mut self) -> bool {
+        self.read_at(header::IDS, Width::Word) != 0xFFFF
     }
 
     pub fn now(&mut self) -> Option<Time> {

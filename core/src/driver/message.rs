@@ -1,6 +1,6 @@
-//! What message-style guests leave to their bus: power, and message interrupts.
+//! What message-style guests leave to their bus: power, and message interrupts. And messages that nobody may send.
 
-use super::{RequestFailure, answer, request, submit};
+use super::request::{RequestFailure, answer, request, submit};
 use crate::Slot;
 use crate::backend::{Platform, Waiter};
 use crate::bus::Request;
@@ -80,4 +80,17 @@ pub fn enable_messages(
 /// Switches a function's messages off, where it still answers. Any context.
 pub fn disable_messages(platform: &dyn Platform, slot: Slot, capability: MessageCapability) {
     platform.with_config(&mut |config, port| config.disable_messages(port, slot, capability));
+}
+
+/// Keeps a function from sending plain MSI messages that the host does not know: see
+/// [`crate::config::ConfigSpace::withhold_messages`]. For platforms whose operating system writes the registers itself, and
+/// cannot mask every message. Any context.
+pub fn withhold_messages(platform: &dyn Platform, slot: Slot) {
+    platform.with_config(&mut |config, port| config.withhold_messages(port, slot));
+}
+
+/// Lets a function send its messages again, which are in its registers: see
+/// [`crate::config::ConfigSpace::pass_messages`]. Any context.
+pub fn pass_messages(platform: &dyn Platform, slot: Slot) {
+    platform.with_config(&mut |config, port| config.pass_messages(port, slot));
 }

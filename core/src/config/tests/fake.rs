@@ -232,7 +232,10 @@ impl FakeHost {
             }
             0x0C => self.functions[n].config[at] = (self.functions[n].config[at] & !0xFF) | (merged & 0xFF),
             0x40 => {
-                self.functions[n].config[at] = (merged & 0xC000_0000) | (self.functions[n].config[at] & 0x3FFF_FFFF)
+                // Message Control: Enable and Function Mask of MSI-X; Enable and Multiple Message Enable of MSI.
+                let msi = self.functions[n].config[at] & 0xFF == 0x05;
+                let writable = if msi { 0x0071_0000 } else { 0xC000_0000 };
+                self.functions[n].config[at] = (merged & writable) | (self.functions[n].config[at] & !writable)
             }
             0x54 => {
                 self.functions[n].config[at] = merged & 0x7FFF;

@@ -88,3 +88,93 @@ fn a_function_that_is_gone_gets_nothing() {
     rig.space.disable_messages(&mut rig.host, slot(0), found);
     assert_eq!(rig.host.writes.len(), before);
 }
+
+/// Message Control as the host has it and as the guest reads it.
+fn control(rig: &mut Rig) -> (u32, u32) {
+    let guest = rig.space.read(&mut rig.host, slot(0), 0x42, 2);
+    assert_eq!(rig.space.read(&mut rig.host, slot(0), 0x40, 4) >> 16, guest);
+    assert_eq!(rig.space.read(&mut rig.host, slot(0), 0x42, 1), guest & 0xFF);
+    (rig.host.functions[0].config[0x40 / 4] >> 16, guest)
+}
+
+#[test]
+fn enable_is_withheld_however_it_is_written_and_seen_as_written() {
+    for (offset, bytes, on, off) in
+        [(0x42, 2, 0x00A7, 0x00A6), (0x42, 1, 0xA7, 0xA6), (0x40, 4, 0x00A7_0000, 0x00A6_0000)]
+    {
+        let mut rig = msi(0x0086);
+        rig.space.withhold_messages(&mut rig.host, slot(0));
+        let before = rig.host.writes.len();
+        rig.space.write(&mut rig.host, slot(0), offset, bytes, on);
+        assert_eq!(rig.host.writes[before..], [(0, offset, off)], "everything but Enable is the guest's");
+        assert_eq!(rig.space.read(&mut rig.host, slot(0), 0x42, 2) & 1, 1);
+        rig.space.pass_messages(&mut rig.host, slot(0));
+        assert_eq!(rig.host.functions[0].config[0x40 / 4] >> 16 & 1, 1, "what the guest wrote has its effect now");
+        rig.space.write(&mut rig.host, slot(0), offset, bytes, off);
+        assert_eq!(control(&mut rig), (0x00A6, 0x00A6));
+        rig.check();
+    }
+}
+
+#[test]
+fn messages_under_way_are_stopped_and_come_back() {
+    let mut rig = msi(0x0087);
+    rig.space.withhold_messages(&mut rig.host, slot(0));
+    assert_eq!(control(&mut rig), (0x0086, 0x0087));
+    // Once more is nothing, and the guest may go on writing what is no Enable.
+    rig.space.withhold_messages(&mut rig.host, slot(0));
+    rig.space.write(&mut rig.host, slot(0), 0x44, 4, 0xFEE0_0000);
+    assert_eq!(control(&mut rig), (0x0086, 0x0087));
+    rig.space.pass_messages(&mut rig.host, slot(0));
+    assert_eq!(control(&mut rig), (0x0087, 0x0087));
+    // Nothing is switched on that the guest has switched off meanwhile.
+    rig.space.withhold_messages(&mut rig.host, slot(0));
+    rig.space.write(&mut rig.host, slot(0), 0x42, 2, 0x0086);
+    rig.space.pass_messages(&mut rig.host, slot(0));
+    assert_eq!(control(&mut rig), (0x0086, 0x0086));
+    rig.space.pass_messages(&mut rig.host, slot(0));
+    rig.space.write(&mut rig.host, slot(0), 0x42, 2, 0x0087);
+    assert_eq!(control(&mut rig), (0x0087, 0x0087));
+    rig.check();
+}
+
+#[test]
+fn what_is_withheld_outlasts_a_reset_but_not_the_function() {
+    let mut rig = msi(0x0087);
+    rig.space.withhold_messages(&mut rig.host, slot(0));
+    rig.space.host_lost_state(Functions::All);
+    rig.host.functions[0].config[0x40 / 4] &= !0x0001_0000;
+    assert_eq!(control(&mut rig), (0x0086, 0x0086), "after a reset Enable is off, and seen so");
+    // The PCI core restores it.
+    rig.space.write(&mut rig.host, slot(0), 0x42, 2, 0x0087);
+    assert_eq!(control(&mut rig), (0x0086, 0x0087));
+    rig.space.detach(&mut rig.host, slot(0), Reach::Gone);
+    rig.attach(0);
+    rig.space.write(&mut rig.host, slot(0), 0x42, 2, 0x0087);
+    assert_eq!(control(&mut rig), (0x0087, 0x0087));
+}
+
+#[test]
+fn a_function_without_msi_or_without_an_answer_is_left_alone() {
+    let mut rig = msi_x();
+    rig.space.withhold_messages(&mut rig.host, slot(0));
+    let before = rig.host.writes.len();
+    rig.space.write(&mut rig.host, slot(0), 0x42, 2, 0x803F);
+    rig.space.pass_messages(&mut rig.host, slot(0));
+    assert_eq!(rig.host.writes[before..], [(0, 0x42, 0x803F)], "MSI-X is not touched");
+    // Nobody is at home while it is withheld: it is withheld all the same.
+    let mut rig = msi(0x0086);
+    rig.host.functions[0].gone = true;
+    rig.space.withhold_messages(&mut rig.host, slot(0));
+    rig.host.functions[0].gone = false;
+    rig.space.write(&mut rig.host, slot(0), 0x42, 2, 0x0087);
+    assert_eq!(control(&mut rig), (0x0086, 0x0087));
+    rig.host.functions[0].gone = true;
+    let before = rig.host.writes.len();
+    rig.space.pass_messages(&mut rig.host, slot(0));
+    assert_eq!(rig.host.writes.len(), before, "nothing is written where nobody answers");
+    for empty in [slot(1), slot(255)] {
+        rig.space.withhold_messages(&mut rig.host, empty);
+        rig.space.pass_messages(&mut rig.host, empty);
+    }
+}

@@ -22,6 +22,11 @@ const LANES: &[(u64, &str)] = &[
     (2, "hot_add ours"),
     (1, "multi_msi ours 32"),
     (2, "neighbours ours"),
+    (1, "held_unbind"),
+    (1, "held_unload"),
+    (2, "block_unload"),
+    (2, "block_orphan"),
+    (2, "block_listener"),
     (1, "storm ours 20000 1"),
 ];
 
