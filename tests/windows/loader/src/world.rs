@@ -18,6 +18,8 @@ pub struct World {
     now: u64,
     running: u32,
     blocked: u32,
+    /// Blocked threads that wait for a spin lock.
+    spinning: u32,
     epoch: u64,
     deadlines: BTreeMap<u64, u32>,
     waiting: HashMap<u64, String>,
@@ -67,6 +69,7 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
         now: 1_000_000_000,
         running: 1,
         blocked: 0,
+        spinning: 0,
         epoch: 0,
         deadlines: BTreeMap::new(),
         waiting: HashMap::new(),
@@ -123,6 +126,7 @@ impl World {
     pub fn changed(&mut self) {
         self.running += self.blocked;
         self.blocked = 0;
+        self.spinning = 0;
         self.epoch += 1;
         SHARED.stirred.notify_all();
     }
@@ -148,7 +152,16 @@ pub fn waiting() -> String {
 }
 
 /// Waits until `look` finds what it looks for. Waiting threads let the clock run.
-pub fn wait<T>(what: &str, mut look: impl FnMut(&mut World) -> Step<T>) -> T {
+pub fn wait<T>(what: &str, look: impl FnMut(&mut World) -> Step<T>) -> T {
+    wait_as(what, false, look)
+}
+
+/// Waits for a spin lock. Whoever holds one does not wait, so that some thread runs: the clock never moves meanwhile.
+pub fn spin<T>(what: &str, look: impl FnMut(&mut World) -> Step<T>) -> T {
+    wait_as(what, true, look)
+}
+
+fn wait_as<T>(what: &str, spins: bool, mut look: impl FnMut(&mut World) -> Step<T>) -> T {
     let mut world = lock();
     loop {
         let deadline = match look(&mut world) {
@@ -165,9 +178,11 @@ pub fn wait<T>(what: &str, mut look: impl FnMut(&mut World) -> Step<T>) -> T {
         world.waiting.insert(ticket, format!("{what} (IRQL {})", crate::irql::current()));
         world.running -= 1;
         world.blocked += 1;
+        world.spinning += u32::from(spins);
         let epoch = world.epoch;
         if world.running == 0 {
-            match world.deadlines.keys().next().copied() {
+            // With somebody at a spin lock it is a deadlock whatever the deadlines: no time that passes gives the lock back.
+            match world.deadlines.keys().next().copied().filter(|_| world.spinning == 0) {
                 Some(at) => {
                     world.now = world.now.max(at);
                     world.changed();
