@@ -49,6 +49,8 @@ pub struct Channel {
     pub enabled: bool,
     /// Opened at the host's end.
     pub open: bool,
+    /// The host has closed it, and the driver was told: KMCL has disabled it by itself.
+    told: bool,
     process: usize,
     processed: usize,
     pointer: usize,
@@ -69,6 +71,8 @@ pub struct Packet {
     pointer: usize,
     /// Sent, and its completion routine has not been called.
     sent: bool,
+    /// The thread that calls its completion routine now, and the answer: where it is and how long.
+    completing: Option<(std::thread::ThreadId, usize, u32)>,
 }
 
 impl State {
