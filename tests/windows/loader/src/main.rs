@@ -10,14 +10,14 @@ use hvpci_loader::{scenario, world};
 
 const USAGE: &str = "\
 usage: loader list
-       loader run FILE SCENARIO[:STEP] [--fail-at N] [--verbose]   one run, in this process
+       loader run FILE SCENARIO[:STEP] [--fail-at N | --fail-from N] [--verbose]   one run, in this process
        loader all FILE [PREFIX...]                                 every scenario, each step in its own process
-       loader allocations FILE                                     every allocation fails in turn
+       loader allocations FILE                                     every allocation fails in turn; then it and all later ones
        loader expect FILE SCENARIO VERDICT                         the run has to end with this verdict
 ";
 
-/// Real time a run may take. Virtual time costs none.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Real time a run may take before it counts as hung: seconds would do, but for machines that are busy. Virtual time costs none.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -54,9 +54,15 @@ fn run(file: &str, name: &str, options: &[&str]) -> bool {
     while let Some(option) = options.next() {
         match *option {
             "--verbose" => fail::loud(true),
-            "--fail-at" => {
-                let at = options.next().and_then(|at| at.parse().ok()).unwrap_or(0);
-                world::with(|world| world.allocations.fail_at = at);
+            "--fail-at" | "--fail-from" => {
+                let Some(at) = options.next().and_then(|at| at.parse().ok()) else {
+                    eprintln!("{option} needs a number");
+                    return false;
+                };
+                world::with(|world| match *option {
+                    "--fail-at" => world.allocations.fail_at = at,
+                    _ => world.allocations.fail_from = at,
+                });
             }
             other => {
                 eprintln!("unknown option {other}");
@@ -196,9 +202,11 @@ fn allocations(file: &str) -> bool {
         println!("without a failing allocation: {}\n{}", whole.word(), indent(&whole.output));
         return false;
     };
-    println!("{count} allocations from load to unload; each fails once");
+    println!("{count} allocations from load to unload; each fails alone, and with all that come after it");
+    let job = |way: &str, at: u32| ("allocation".to_owned(), vec![way.to_owned(), at.to_string()]);
+    let ways = ["--fail-at", "--fail-from"];
     let jobs: Vec<(String, Vec<String>)> =
-        (1..=count).map(|at| ("allocation".to_owned(), vec!["--fail-at".to_owned(), at.to_string()])).collect();
+        ways.iter().flat_map(|way| (1..=count).map(move |at| job(way, at))).collect();
     many(file, &jobs)
 }
 

@@ -41,12 +41,14 @@ pub struct World {
 }
 
 /// Counts what can fail for want of memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Allocations {
     /// So far.
     pub count: u32,
     /// The one that fails, from 1; 0 for none.
     pub fail_at: u32,
+    /// The first of those that fail, all that come after it included; 0 for none.
+    pub fail_from: u32,
 }
 
 /// What a waiter finds when it looks.
@@ -134,7 +136,8 @@ impl World {
     /// Whether the driver's next allocation fails. `what` names it.
     pub fn allocation_fails(&mut self, what: &str) -> bool {
         self.allocations.count += 1;
-        let fails = self.allocations.count == self.allocations.fail_at;
+        let Allocations { count, fail_at, fail_from } = self.allocations;
+        let fails = count == fail_at || (fail_from != 0 && count >= fail_from);
         if fails {
             trace!("allocation {} fails: {what}", self.allocations.count);
         }
