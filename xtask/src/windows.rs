@@ -89,7 +89,7 @@ fn stand_in(sh: &Shell, places: &Places) -> Result<PathBuf> {
         sh.copy_file(&built, kept.join("hvpci.sys"))?;
     }
     // The signed file is the one that a machine would load.
-    loader(sh, places, "test", &[])
+    loader(sh, places, "test", &["--", "--include-ignored"])
         .env("HVPCI_SYS", &signed)
         .env("HVPCI_SEEDED", out.join("seeds"))
         .run()
