@@ -316,8 +316,7 @@ mod tests {
     /// A waiter that finds the lock taken by somebody else is still a waiter: whoever gives it back next has to wake it.
     #[test]
     fn a_waiter_that_loses_the_race_is_woken_by_the_next_owner() {
-        let ids: Vec<ThreadId> =
-            (0..3).filter_map(|_| thread::spawn(|| thread::current().id()).join().ok()).collect();
+        let ids: Vec<ThreadId> = (0..3).filter_map(|_| thread::spawn(|| thread::current().id()).join().ok()).collect();
         let [first, second, third] = ids[..] else { panic!("three threads") };
         let mut state = State::default();
         assert!(state.take(8, first, "test"));

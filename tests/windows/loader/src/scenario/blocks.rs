@@ -13,7 +13,7 @@ use crate::pnp;
 use crate::pnp::interface::BlockInterface;
 use crate::scenario::Scenario;
 use crate::scenario::machine::check_the_guest;
-use crate::scenario::steps::{Up, boot, down, start_children, up};
+use crate::scenario::steps::{Up, boot, down, lose_function, start_children, up};
 use crate::wdf::queue;
 use crate::world::{Step, World, sleep, spawn, wait, with};
 use crate::{expect, fail};
@@ -94,13 +94,7 @@ fn interface(file: &str, _step: u32) {
     expect!(interface.read(3, 16).is_ok(), "no block in D3");
     let back = pnp::power_up(up.pdos[0], pnp::D3);
     expect!(back.is_ok(), "D0 failed: {back:x?}");
-    with(|world| {
-        let now = world.time();
-        world.host.remove_function(bus, now, Slot::ZERO);
-        world.changed();
-    });
-    let left = pnp::child::await_children(up.fdo, 0, 100);
-    expect!(left.is_empty(), "the function is gone and its child is not");
+    lose_function(&up);
     let late = interface.read(3, 16);
     expect!(late == Err(status::NO_SUCH_DEVICE), "a block of a function that is gone: {late:x?}");
     expect!(interface.write(3, &[1]) == status::NO_SUCH_DEVICE, "a block of a function that is gone was written");

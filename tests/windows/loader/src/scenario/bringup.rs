@@ -38,6 +38,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario { name: "one-bus-8", about: "8 functions on one bus", steps: 1, run: one_bus },
     Scenario {
+        name: "many-buses",
+        about: "64 buses with the default settings are added; the last one runs",
+        steps: 1,
+        run: many_buses,
+    },
+    Scenario {
         name: "twice",
         about: "a bus stopped and started again; the driver loaded for two buses",
         steps: 1,
@@ -80,14 +86,14 @@ fn lifecycle(file: &str, _step: u32) {
     let most = times.iter().max().copied().unwrap_or_default();
     println!("lifecycle without host cost: {least:?} of processor time, the least of {ROUNDS} (most: {most:?})");
     println!("most pool at once: {} bytes; allocations: {}", with(|w| w.nt.pool.most), with(|w| w.allocations.count));
+    expect!(least < LIFECYCLE, "one bus up and down takes {least:?} of processor time, not less than {LIFECYCLE:?}");
+    down(machine, &buses);
 }
 
 /// For drivers that enumerate nothing.
 fn bare(file: &str, _step: u32) {
     let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
     let fdo = pnp::add_device(buses[0]);
-    expect!(least < LIFECYCLE, "one bus up and down takes {least:?} of processor time, not less than {LIFECYCLE:?}");
-    down(machine, &buses);
     expect!(fdo.is_ok(), "EvtDriverDeviceAdd failed: {fdo:x?}");
     let started = pnp::start_bus(buses[0], fdo.unwrap_or(0));
     expect!(started.is_ok(), "the bus did not start: {started:x?}");
@@ -127,6 +133,20 @@ fn one_bus(file: &str, _step: u32) {
     expect!(maps(buses[0]) == 0, "{} maps before any driver started", maps(buses[0]));
     start_children(&up);
     expect!(maps(buses[0]) == 8, "{} maps for 8 functions", maps(buses[0]));
+    down(machine, &buses);
+}
+
+/// What a bus puts aside is its own: no bus takes anything from the next.
+fn many_buses(file: &str, _step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 64, 1);
+    with(|world| world.wdf.parameters.remove("MaxFunctions"));
+    let (last, others) = (buses[63], &buses[..63]);
+    for bus in others {
+        let added = pnp::add_device(*bus);
+        expect!(added.is_ok(), "bus {} was not added: {added:x?}", bus.0);
+    }
+    start_children(&up(last, 1));
+    expect!(maps(last) == 1, "{} maps when the function of the last bus runs", maps(last));
     down(machine, &buses);
 }
 

@@ -34,6 +34,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         run: silent_power,
     },
     Scenario {
+        name: "slow-host",
+        about: "every answer comes just before its deadline: the bus's start ends within nine minutes",
+        steps: 1,
+        run: slow_host,
+    },
+    Scenario {
         name: "slow-map",
         about: "a map that takes 50 s delays its child, not the bus",
         steps: 1,
@@ -202,6 +208,22 @@ fn slow_map(file: &str, _step: u32) {
     let up = up(buses[0], 1);
     start_children(&up);
     down(machine, &buses);
+}
+
+/// Eight functions on one bus: no request is late, but all of them together are.
+fn slow_host(file: &str, _step: u32) {
+    let (mut machine, buses) = boot(file, HostOptions::default(), 1, 8);
+    let rule = FaultRule { trigger: Trigger::From(1), fault: Fault::Delay(Duration::from_secs(59)) };
+    with(|world| world.host.set_faults(buses[0], FaultPlan { rules: vec![rule] }));
+    let fdo = pnp::add_device(buses[0]).unwrap_or(0);
+    let began = with(|world| world.now());
+    let started = pnp::start_bus(buses[0], fdo);
+    let waited = with(|world| world.now() - began) / 1_000_000_000;
+    println!("the start ended after {waited} s: {started:x?}");
+    expect!(waited < 600, "the start took {waited} s: {started:x?}");
+    pnp::remove_bus(buses[0], false);
+    machine.unload();
+    check_the_guest();
 }
 
 /// 1: decode was left on, and the host lets the bus into D0. 2: a kernel died with the bus in D0 and its function running.

@@ -1,12 +1,13 @@
 //! Functions and buses that go, in order and not.
 
 use hvpci_core::Slot;
-use hvpci_mock::host::{Fault, FaultPlan, HostOptions};
+use hvpci_mock::host::packet::MessageType;
+use hvpci_mock::host::{CountedMessage, Fault, FaultPlan, HostOptions};
 
 use crate::scenario::Scenario;
 use crate::scenario::machine::{GPU_BAR, check_the_guest, function};
-use crate::scenario::steps::{Up, boot, down, start_children, try_up, up};
-use crate::world::{World, sleep, with};
+use crate::scenario::steps::{at_host, boot, down, lose_function, no_children, start_children, try_up, up};
+use crate::world::{sleep, with};
 use crate::{expect, pnp};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -35,6 +36,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: 1,
         run: |f, _| surprise(f, false),
     },
+    Scenario {
+        name: "eject-at",
+        about: "the host asks for the function back at the n-th message of its start",
+        steps: 12,
+        run: |f, step| leaves_at(f, step, Fault::Eject(Slot::ZERO)),
+    },
+    Scenario {
+        name: "surprise-at",
+        about: "the host takes the function away at the n-th message of its start",
+        steps: 12,
+        run: |f, step| leaves_at(f, step, Fault::Remove(Slot::ZERO)),
+    },
     Scenario { name: "hot-add", about: "a function comes, goes and comes again", steps: 1, run: hot_add },
     Scenario { name: "rescind", about: "the channel is rescinded while the function runs", steps: 1, run: rescind },
     Scenario { name: "rescind-at", about: "the channel is rescinded at the n-th message", steps: 12, run: rescind_at },
@@ -45,18 +58,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         run: dies_at,
     },
 ];
-
-fn at_host(f: impl FnOnce(&mut World)) {
-    with(|world| {
-        f(world);
-        world.changed();
-    });
-}
-
-fn no_children(up: &Up) {
-    let left = pnp::child::await_children(up.fdo, 0, 100);
-    expect!(left.is_empty(), "the function is gone and its child is not: {}", crate::world::waiting());
-}
 
 fn eject(file: &str, started: bool) {
     // The bus stays: what is left is seen at the end.
@@ -70,7 +71,7 @@ fn eject(file: &str, started: bool) {
         let now = world.time();
         world.host.eject(buses[0], now, Slot::ZERO);
     });
-    no_children(&up);
+    no_children(up.fdo);
     sleep(1_000_000_000);
     let left = with(|world| world.host.slots(buses[0]).len());
     expect!(left == 0, "the function is still there: EJECTION_COMPLETE was not sent");
@@ -100,11 +101,7 @@ fn surprise(file: &str, started: bool) {
     if started {
         start_children(&up);
     }
-    at_host(|world| {
-        let now = world.time();
-        world.host.remove_function(buses[0], now, Slot::ZERO);
-    });
-    no_children(&up);
+    lose_function(&up);
     down(machine, &buses);
 }
 
@@ -122,13 +119,41 @@ fn hot_add(file: &str, _step: u32) {
         up.pdos = pnp::child::await_children(up.fdo, 1, 200);
         expect!(up.pdos.len() == 1, "the added function is not shown");
         start_children(&up);
-        at_host(|world| {
-            let now = world.time();
-            world.host.remove_function(buses[0], now, Slot::ZERO);
-        });
-        no_children(&up);
+        lose_function(&up);
     }
     down(machine, &buses);
+}
+
+/// Version, D0ENTRY, the list of functions, requirements, ASSIGNED2, POWER_STATE_CHANGE and six CREATE_INTERRUPT: at any of
+/// them the function may go. Its bus starts all the same, and nothing of it is left, at the host neither.
+fn leaves_at(file: &str, step: u32, fault: Fault) {
+    let options = HostOptions { rescind_after_eject: false, ..HostOptions::default() };
+    let (mut machine, buses) = boot(file, options, 1, 1);
+    with(|world| world.pnp.arbitrates = true);
+    with(|world| world.host.set_faults(buses[0], FaultPlan::at_step(u64::from(step), fault)));
+    let fdo = pnp::add_device(buses[0]).unwrap_or(0);
+    let started = pnp::start_bus(buses[0], fdo);
+    expect!(started.is_ok(), "the bus did not start without its function: {started:x?}");
+    for pdo in pnp::child::await_children(fdo, 1, 200) {
+        println!("the child's start: {:x?}", pnp::child::start_child(buses[0], pdo));
+    }
+    let counted = with(|world| world.host.counted_messages(buses[0]).to_vec());
+    expect!(counted.iter().any(|message| message.step == u64::from(step)), "there was no message {step}: {counted:?}");
+    no_children(fdo);
+    sleep(1_000_000_000);
+    let left = with(|world| world.host.slots(buses[0]).len());
+    expect!(left == 0, "the function is still there");
+    let listed = |message: &CountedMessage| message.from_host && message.kind == MessageType::BUS_RELATIONS2;
+    let known = counted.iter().any(|message| listed(message) && message.step < u64::from(step));
+    if fault == Fault::Remove(Slot::ZERO) || known {
+        down(machine, &buses);
+        return;
+    }
+    // EJECT of a function that was not listed yet means nothing to the guest: the host has taken it when its patience ended,
+    // which it minds.
+    pnp::remove_bus(buses[0], false);
+    machine.unload();
+    check_the_guest();
 }
 
 fn rescind(file: &str, _step: u32) {
