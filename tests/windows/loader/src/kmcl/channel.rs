@@ -96,8 +96,11 @@ unsafe extern "win64" fn VmbChannelInitSetStateChangeCallbacks(handle: usize, ca
         rule!(size == 48, "VMB_CHANNEL_STATE_CHANGE_CALLBACKS.Size is {size}, not 48");
         std::array::from_fn(|at| callbacks.cast::<usize>().add(1 + at).read())
     };
-    setting_up(handle, "VmbChannelInitSetStateChangeCallbacks", |channel| channel.states = states);
-    status::SUCCESS
+    let refuses = with(|world| world.kmcl.refuses_state_changes);
+    setting_up(handle, "VmbChannelInitSetStateChangeCallbacks", |channel| {
+        channel.states = if refuses { [0; 5] } else { states };
+    });
+    if refuses { status::INVALID_PARAMETER } else { status::SUCCESS }
 }
 
 unsafe extern "win64" fn VmbClientChannelInitSetRingBufferPageCount(

@@ -23,6 +23,8 @@ pub struct State {
     pub stale: Vec<usize>,
     next: usize,
     delivering: u32,
+    /// VmbChannelInitSetStateChangeCallbacks refuses: its structure's version is not public text.
+    pub refuses_state_changes: bool,
     /// Incoming packets completed so far.
     pub completed: u64,
     /// Packets that want no answer and are in the ring: channel and packet.

@@ -49,7 +49,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         run: |f, step| leaves_at(f, step, Fault::Remove(Slot::ZERO)),
     },
     Scenario { name: "hot-add", about: "a function comes, goes and comes again", steps: 1, run: hot_add },
-    Scenario { name: "rescind", about: "the channel is rescinded while the function runs", steps: 1, run: rescind },
+    Scenario {
+        name: "rescind",
+        about: "the channel is rescinded while the function runs: KMCL tells of it, or only PnP does",
+        steps: 2,
+        run: rescind,
+    },
     Scenario { name: "rescind-at", about: "the channel is rescinded at the n-th message", steps: 12, run: rescind_at },
     Scenario {
         name: "channel-dies-at",
@@ -156,17 +161,21 @@ fn leaves_at(file: &str, step: u32, fault: Fault) {
     check_the_guest();
 }
 
-fn rescind(file: &str, _step: u32) {
+/// 1: KMCL tells the driver, and nothing waits. 2: only PnP does, which takes the children first: the function's D3 waits
+/// for its deadline.
+fn rescind(file: &str, step: u32) {
     let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    with(|world| world.kmcl.refuses_state_changes = step == 2);
     let up = up(buses[0], 1);
     start_children(&up);
     at_host(|world| {
         let now = world.time();
         world.host.rescind(buses[0], now);
     });
-    sleep(5_000_000_000);
+    let limit = if step == 2 { 65 } else { 5 };
+    sleep(limit * 1_000_000_000);
     let gone = with(|world| !world.pnp.fdos.contains_key(&buses[0]));
-    expect!(gone, "the bus is still there 5 s after its rescind: {}", crate::world::waiting());
+    expect!(gone, "the bus is still there {limit} s after its rescind: {}", crate::world::waiting());
     down(machine, &buses);
 }
 
