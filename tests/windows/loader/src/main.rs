@@ -10,9 +10,10 @@ use hvpci_loader::{scenario, world};
 
 const USAGE: &str = "\
 usage: loader list
-       loader run FILE SCENARIO[:STEP] [--fail-at N | --fail-from N] [--verbose]   one run, in this process
+       loader run FILE SCENARIO[:STEP] [--fail-at N | --fail-from N] [--jitter SEED] [--verbose]   one run, in this process
        loader all FILE [PREFIX...]                                 every scenario, each step in its own process
        loader allocations FILE                                     every allocation fails in turn; then it and all later ones
+       loader jitter FILE COUNT PREFIX...                          those scenarios, each with COUNT seeds of jitter
        loader expect FILE SCENARIO VERDICT                         the run has to end with this verdict
 ";
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         ["run", file, name, options @ ..] => run(file, name, options),
         ["all", file, prefixes @ ..] => all(file, prefixes),
         ["allocations", file] => allocations(file),
+        ["jitter", file, count, prefixes @ ..] => jitter(file, count, prefixes),
         ["expect", file, name, verdict] => expect(file, name, verdict),
         _ => {
             eprint!("{USAGE}");
@@ -54,12 +56,13 @@ fn run(file: &str, name: &str, options: &[&str]) -> bool {
     while let Some(option) = options.next() {
         match *option {
             "--verbose" => fail::loud(true),
-            "--fail-at" | "--fail-from" => {
-                let Some(at) = options.next().and_then(|at| at.parse().ok()) else {
+            "--fail-at" | "--fail-from" | "--jitter" => {
+                let Some(at) = options.next().and_then(|at| at.parse::<u32>().ok()) else {
                     eprintln!("{option} needs a number");
                     return false;
                 };
                 world::with(|world| match *option {
+                    "--jitter" => world::start_jitter(at.into()),
                     "--fail-at" => world.allocations.fail_at = at,
                     _ => world.allocations.fail_from = at,
                 });
@@ -193,6 +196,20 @@ fn all(file: &str, prefixes: &[&str]) -> bool {
         .flat_map(|scenario| (1..=scenario.steps).map(move |step| (format!("{}:{step}", scenario.name), Vec::new())))
         .collect();
     many(file, &jobs)
+}
+
+/// Other orders of events than those that this machine comes to by itself.
+fn jitter(file: &str, count: &str, prefixes: &[&str]) -> bool {
+    let Ok(count) = count.parse::<u32>() else {
+        eprint!("{USAGE}");
+        return false;
+    };
+    let wanted = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let named = scenario::all().filter(|scenario| wanted(scenario.name));
+    let steps = named.flat_map(|scenario| (1..=scenario.steps).map(move |step| format!("{}:{step}", scenario.name)));
+    let seeded =
+        |name: String| (1..=count).map(move |seed| (name.clone(), vec!["--jitter".to_owned(), seed.to_string()]));
+    many(file, &steps.flat_map(seeded).collect::<Vec<_>>())
 }
 
 fn allocations(file: &str) -> bool {

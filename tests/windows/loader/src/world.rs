@@ -5,7 +5,9 @@
 //! nothing can ever happen again is found at once and named.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hvpci_core::Time;
 use hvpci_mock::host::{Host, HostOptions};
@@ -93,7 +95,33 @@ fn lock() -> MutexGuard<'static, World> {
 
 /// Looks at the world or changes it. Never calls the driver from inside.
 pub fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
+    jitter();
     f(&mut lock())
+}
+
+/// The state of the numbers that [`jitter`] goes by; 0 for no jitter.
+static JITTER: AtomicU64 = AtomicU64::new(0);
+
+/// From now on threads are held up at calls of the fakes, here and there: other orders of events than this machine's come
+/// about. Which calls follows from the seed, and from which thread comes first.
+pub fn start_jitter(seed: u64) {
+    JITTER.store(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, Ordering::Relaxed);
+}
+
+fn jitter() {
+    let mut random = JITTER.load(Ordering::Relaxed);
+    if random == 0 {
+        return;
+    }
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    JITTER.store(random, Ordering::Relaxed);
+    match random >> 58 {
+        0 => std::thread::sleep(Duration::from_micros(random % 300)),
+        1..16 => std::thread::yield_now(),
+        _ => {}
+    }
 }
 
 /// The same where nobody may be able to give the lock: in a signal handler that reports.

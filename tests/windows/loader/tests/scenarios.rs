@@ -32,6 +32,22 @@ fn every_allocation_may_fail() {
     assert!(loader(&["allocations", "FILE"]));
 }
 
+/// What several threads do at once, in ten other orders each.
+#[test]
+#[ignore = "needs a driver in HVPCI_SYS"]
+fn threads_may_come_in_any_order() {
+    assert!(loader(&[
+        "jitter",
+        "FILE",
+        "10",
+        "threads",
+        "blocks-threads",
+        "blocks-rescind",
+        "eject-at",
+        "surprise-at"
+    ]));
+}
+
 /// Drivers with a deliberate bug, built by the caller into a folder each: HVPCI_SEEDED/<seed>/hvpci.sys.
 #[test]
 #[ignore = "needs drivers in HVPCI_SEEDED"]
