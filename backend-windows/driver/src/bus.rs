@@ -54,7 +54,7 @@ pub struct WindowsBus {
     /// The buffer for packets of the host.
     pub receiver: Receiver,
     /// The memory ranges the PnP manager gave.
-    pub ranges: SpinLock<Ranges>,
+    pub ranges: Box<SpinLock<Ranges>>,
     pub(crate) instance: InstanceId,
     pub(crate) engine: Box<SpinLock<Engine>>,
     pub(crate) config: Box<SpinLock<Config>>,
@@ -87,7 +87,7 @@ impl WindowsBus {
             settings,
             children: Children::new(settings.max_functions)?,
             receiver: Receiver::new()?,
-            ranges: SpinLock::new(Ranges::default())?,
+            ranges: new_ranges()?,
             instance,
             engine: new_engine(instance, &settings)?,
             config: new_config(&settings)?,
@@ -232,6 +232,12 @@ impl WindowsBus {
         let bus = u64::from(self.instance.first_dword());
         events::ledger(bus, u64::from(slot.to_wire()), &driver::ledger(self, slot));
     }
+}
+
+// Each on its own: large values, which must not lie on the stack of `new` side by side.
+#[inline(never)]
+fn new_ranges() -> Result<Box<SpinLock<Ranges>>, NTSTATUS> {
+    SpinLock::boxed(Ranges::default())
 }
 
 #[inline(never)]

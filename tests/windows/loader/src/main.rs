@@ -166,7 +166,10 @@ fn many(file: &str, jobs: &[(String, Vec<String>)]) -> bool {
                     let ended = child(file, name, &options);
                     let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     let title = format!("{name} {}", options.join(" "));
-                    println!("{:10} {:30} {:.2} s", ended.word(), title.trim_end(), ended.seconds);
+                    // The reason on the same line: of a long output only some may be kept.
+                    let why = if ended.passed() { "" } else { ended.output.lines().last().unwrap_or_default() };
+                    let line = format!("{:10} {:30} {:.2} s  {why}", ended.word(), title.trim_end(), ended.seconds);
+                    println!("{}", line.trim_end());
                     if !ended.passed() {
                         *failed += 1;
                         println!("{}", indent(&ended.output));
