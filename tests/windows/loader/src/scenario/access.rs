@@ -146,10 +146,7 @@ fn outlives(file: &str, step: u32) {
     if step == 1 {
         lose_function(&up);
     } else {
-        at_host(|world| {
-            let now = world.time();
-            world.host.rescind(buses[0], now);
-        });
+        at_host(|host, now| host.rescind(buses[0], now));
         crate::world::sleep(5_000_000_000);
         let gone = with(|world| !world.pnp.fdos.contains_key(&buses[0]) && world.wdf.objects.is_deleted(up.fdo));
         expect!(gone, "the bus device is still there 5 s after its rescind");

@@ -8,7 +8,7 @@ use hvpci_mock::host::{Fault, FaultPlan, FaultRule, HostOptions, PacketKind, Tri
 
 use crate::scenario::Scenario;
 use crate::scenario::machine::{check_the_end, check_the_guest};
-use crate::scenario::steps::{boot, down, start_children, try_up, up};
+use crate::scenario::steps::{at_host, boot, down, start_children, try_up, up};
 use crate::world::{sleep, with};
 use crate::{expect, pnp};
 
@@ -84,11 +84,7 @@ fn silent_then_gone(file: &str, _step: u32) {
     let bus = buses[0];
     crate::world::spawn("an administrator", move || {
         sleep(5_000_000_000);
-        with(|world| {
-            let now = world.time();
-            world.host.rescind(bus, now);
-            world.changed();
-        });
+        at_host(|host, now| host.rescind(bus, now));
     });
     let began = with(|world| world.now());
     let _ = pnp::add_device(bus).and_then(|fdo| pnp::start_bus(bus, fdo));
@@ -172,11 +168,7 @@ fn silent_power(file: &str, step: u32) {
     if step == 4 {
         crate::world::spawn("an administrator", move || {
             sleep(7_000_000_000);
-            with(|world| {
-                let now = world.time();
-                world.host.rescind(bus, now);
-                world.changed();
-            });
+            at_host(|host, now| host.rescind(bus, now));
         });
     }
     let began = with(|world| world.now());

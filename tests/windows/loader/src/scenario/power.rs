@@ -126,12 +126,11 @@ fn sleep_gone(file: &str, step: u32) {
     let up = up(buses[0], 1);
     start_children(&up);
     system_down(&up, ACTION_SLEEP, D3);
-    at_host(|world| {
-        let now = world.time();
+    at_host(|host, now| {
         if step == 1 {
-            world.host.remove_function(buses[0], now, Slot::ZERO);
+            host.remove_function(buses[0], now, Slot::ZERO);
         } else {
-            world.host.rescind(buses[0], now);
+            host.rescind(buses[0], now);
         }
     });
     crate::world::sleep(5_000_000_000);

@@ -72,10 +72,7 @@ fn eject(file: &str, started: bool) {
     if started {
         start_children(&up);
     }
-    at_host(|world| {
-        let now = world.time();
-        world.host.eject(buses[0], now, Slot::ZERO);
-    });
+    at_host(|host, now| host.eject(buses[0], now, Slot::ZERO));
     no_children(up.fdo);
     sleep(1_000_000_000);
     let left = with(|world| world.host.slots(buses[0]).len());
@@ -88,10 +85,7 @@ fn eject_again(file: &str, _step: u32) {
     let up = up(buses[0], 1);
     start_children(&up);
     for _ in 0..3 {
-        at_host(|world| {
-            let now = world.time();
-            world.host.eject(buses[0], now, Slot::ZERO);
-        });
+        at_host(|host, now| host.eject(buses[0], now, Slot::ZERO));
     }
     sleep(70_000_000_000);
     // Emptying the bus rescinds it: PnP has removed it by now.
@@ -115,10 +109,9 @@ fn hot_add(file: &str, _step: u32) {
     with(|world| world.wdf.parameters.insert("HighMmioMegabytes".to_owned(), 512 * 1024));
     let mut up = up(buses[0], 0);
     for _ in 0..3 {
-        at_host(|world| {
-            let now = world.time();
+        at_host(|host, now| {
             if let Some(spec) = function(0, 0, GPU_BAR) {
-                world.host.add_function(buses[0], now, spec);
+                host.add_function(buses[0], now, spec);
             }
         });
         up.pdos = pnp::child::await_children(up.fdo, 1, 200);
@@ -168,10 +161,7 @@ fn rescind(file: &str, step: u32) {
     with(|world| world.kmcl.refuses_state_changes = step == 2);
     let up = up(buses[0], 1);
     start_children(&up);
-    at_host(|world| {
-        let now = world.time();
-        world.host.rescind(buses[0], now);
-    });
+    at_host(|host, now| host.rescind(buses[0], now));
     let limit = if step == 2 { 65 } else { 5 };
     sleep(limit * 1_000_000_000);
     let gone = with(|world| !world.pnp.fdos.contains_key(&buses[0]));

@@ -1,10 +1,10 @@
 //! Steps that scenarios have in common.
 
-use hvpci_core::Slot;
-use hvpci_mock::host::{BusId, HostOptions};
+use hvpci_core::{Slot, Time};
+use hvpci_mock::host::{BusId, Host, HostOptions};
 
 use crate::scenario::machine::{GPU_BAR, Machine, check_the_end, host};
-use crate::world::{World, with};
+use crate::world::with;
 use crate::{expect, pnp};
 
 /// The longest a bus may take to show its children: three requests at their deadline.
@@ -52,19 +52,19 @@ pub fn start_children(up: &Up) {
     }
 }
 
-/// Does something at the host that the driver may notice.
-pub fn at_host(f: impl FnOnce(&mut World)) {
+/// Does something at the host, now, that the driver may notice.
+pub fn at_host(f: impl FnOnce(&mut Host, Time)) {
     with(|world| {
-        f(world);
+        let now = world.time();
+        f(&mut world.host, now);
         world.changed();
     });
 }
 
 /// The host takes the bus's first function away, and its child goes.
 pub fn lose_function(up: &Up) {
-    at_host(|world| {
-        let now = world.time();
-        world.host.remove_function(up.bus, now, Slot::ZERO);
+    at_host(|host, now| {
+        host.remove_function(up.bus, now, Slot::ZERO);
     });
     no_children(up.fdo);
 }
