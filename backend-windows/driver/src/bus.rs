@@ -45,6 +45,9 @@ pub(crate) struct Config {
 
 /// One vPCI bus. It lives in the context of its device and is dropped with it.
 pub struct WindowsBus {
+    // First, because they are dropped first: their futures refer to the rest.
+    pub(crate) pump: Task,
+    pub(crate) publisher: Task,
     /// The bus device.
     pub device: WDFDEVICE,
     /// What was set when the device was added.
@@ -58,8 +61,6 @@ pub struct WindowsBus {
     pub(crate) instance: InstanceId,
     pub(crate) engine: Box<SpinLock<Engine>>,
     pub(crate) config: Box<SpinLock<Config>>,
-    pub(crate) pump: Task,
-    pub(crate) publisher: Task,
     /// Where a PnP callback of the bus device waits for the bus.
     pub(crate) lifecycle: BlockPoint,
     pub(crate) closing: AtomicBool,
