@@ -53,7 +53,7 @@ unsafe impl GlobalAlloc for Allocator {
 }
 
 /// A block: this, and `BLOCK` bytes behind it, aligned to `MARK`.
-#[repr(C, align(64))]
+#[repr(align(64))]
 struct Block {
     state: AtomicU8,
     /// Where the memory of the block begins, which the pool aligns to less.
