@@ -37,6 +37,10 @@ pub struct Settings {
     pub map_timeout: Duration,
 }
 
+/// How long a PnP or power callback waits at most, all in all: the power manager stops the system when a driver holds a
+/// power request for ten minutes (bug check 0x9F).
+pub const CALLBACK_LIMIT: Duration = Duration::from_secs(9 * 60);
+
 const MIB: u64 = 1 << 20;
 
 impl Default for Settings {
@@ -64,9 +68,9 @@ impl Settings {
         Value { name: "HighMmioMegabytes", set: |s, v| s.high_mmio = megabytes(v) },
         Value {
             name: "RequestTimeoutSeconds",
-            set: |s, v| s.request_timeout = Duration::from_secs(v.clamp(1, 3600).into()),
+            set: |s, v| s.request_timeout = Duration::from_secs(v.clamp(1, 120).into()),
         },
-        Value { name: "MapTimeoutSeconds", set: |s, v| s.map_timeout = Duration::from_secs(v.clamp(1, 3600).into()) },
+        Value { name: "MapTimeoutSeconds", set: |s, v| s.map_timeout = Duration::from_secs(v.clamp(1, 500).into()) },
     ];
 
     /// The options of the engine.
@@ -81,10 +85,10 @@ impl Settings {
         options
     }
 
-    /// How long a power change of a function can take when every deadline in it runs out: D3 and the BARs' new places before
-    /// the map, and as long again as a request for what is not the host's.
+    /// How long a power callback of a function waits for the host, all in all: D3 and the BARs' new places before the map,
+    /// the map, and as long as a request again for its interrupts. Never longer than [`CALLBACK_LIMIT`].
     pub fn power_limit(&self) -> Duration {
-        self.request_timeout.saturating_mul(3).saturating_add(self.map_timeout)
+        self.request_timeout.saturating_mul(3).saturating_add(self.map_timeout).min(CALLBACK_LIMIT)
     }
 }
 
@@ -121,11 +125,14 @@ mod tests {
         assert_eq!(set("RequestTimeoutSeconds", 0).bus_options().deadlines.request, Duration::from_secs(1));
         assert_eq!(set("MapTimeoutSeconds", 7).bus_options().deadlines.map, Duration::from_secs(7));
         assert_eq!(set("MapTimeoutSeconds", 0).map_timeout, Duration::from_secs(1));
+        assert_eq!(set("RequestTimeoutSeconds", u32::MAX).request_timeout, Duration::from_secs(120));
+        assert_eq!(set("MapTimeoutSeconds", u32::MAX).map_timeout, Duration::from_secs(500));
         assert_eq!(
             Settings::default().power_limit(),
             Duration::from_secs(300),
             "below the power manager's ten minutes"
         );
+        assert_eq!(set("MapTimeoutSeconds", 500).power_limit(), CALLBACK_LIMIT);
         assert_eq!(set("HighMmioMegabytes", u32::MAX).high_mmio, u64::from(u32::MAX) << 20);
         assert!(!set("KeepMappedInD3", 0).keep_mapped_in_d3);
     }

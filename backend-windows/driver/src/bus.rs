@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::pin::pin;
-use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
 use hvpci_core::bus::{Bus, BusStatus, NewBusError};
@@ -12,7 +12,7 @@ use hvpci_core::config::{ConfigOptions, ConfigSpace};
 use hvpci_core::decode::GuestStyle;
 use hvpci_core::{InstanceId, Slot, driver};
 use hvpci_windows::ranges::Ranges;
-use hvpci_windows::settings::Settings;
+use hvpci_windows::settings::{CALLBACK_LIMIT, Settings};
 use wdk_sys::{
     NTSTATUS, STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES,
     STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE, WDFDEVICE, WDFTIMER, WDFWORKITEM,
@@ -22,14 +22,11 @@ use crate::channel::{Channel, Receiver};
 use crate::children::Children;
 use crate::events;
 use crate::executor::{BlockPoint, Task};
-use crate::memory::{self, Reservation};
+use crate::memory::{self, Reserve};
 use crate::sys::lock::SpinLock;
 use crate::sys::mmio::WindowPort;
 use crate::sys::work::{Timer, WorkItem};
 use crate::sys::{handle, nt};
-
-/// How long a callback waits for the bus at most, beyond every deadline of the engine: something hangs then.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 const NO_MEMORY: NTSTATUS = STATUS_INSUFFICIENT_RESOURCES;
 
@@ -48,6 +45,9 @@ pub(crate) struct Config {
 
 /// One vPCI bus. It lives in the context of its device and is dropped with it.
 pub struct WindowsBus {
+    // First, because they are dropped first: their futures refer to the rest.
+    pub(crate) pump: Task,
+    pub(crate) publisher: Task,
     /// The bus device.
     pub device: WDFDEVICE,
     /// What was set when the device was added.
@@ -57,18 +57,19 @@ pub struct WindowsBus {
     /// The buffer for packets of the host.
     pub receiver: Receiver,
     /// The memory ranges the PnP manager gave.
-    pub ranges: SpinLock<Ranges>,
+    pub ranges: Box<SpinLock<Ranges>>,
     pub(crate) instance: InstanceId,
     pub(crate) engine: Box<SpinLock<Engine>>,
     pub(crate) config: Box<SpinLock<Config>>,
-    pub(crate) pump: Task,
-    pub(crate) publisher: Task,
     /// Where a PnP callback of the bus device waits for the bus.
     pub(crate) lifecycle: BlockPoint,
     pub(crate) closing: AtomicBool,
-    /// Records of interrupts that the engine was given room for.
-    pub(crate) interrupt_room: AtomicU16,
-    _reserve: Reservation,
+    /// The bus device is being stopped: its children are gone.
+    going_down: AtomicBool,
+    /// A packet found every slot of the channel busy.
+    pub(crate) starved: AtomicBool,
+    /// For futures: the two tasks, what each waits for, and what the power callback of each function waits for.
+    pub(crate) reserve: Reserve,
 }
 
 // SAFETY: the device handle may be used on any processor; everything else synchronises itself.
@@ -85,18 +86,19 @@ impl WindowsBus {
         let bus = WindowsBus {
             device,
             settings,
-            children: Children::new(device, settings.max_functions)?,
-            receiver: Receiver::new(device)?,
-            ranges: SpinLock::new(device, Ranges::default())?,
+            children: Children::new(settings.max_functions)?,
+            receiver: Receiver::new()?,
+            ranges: new_ranges()?,
             instance,
-            engine: new_engine(device, instance, &settings)?,
-            config: new_config(device, &settings)?,
+            engine: new_engine(instance, &settings)?,
+            config: new_config(&settings)?,
             pump: Task::new(),
             publisher: Task::new(),
             lifecycle: BlockPoint::new(),
             closing: AtomicBool::new(false),
-            interrupt_room: AtomicU16::new(0),
-            _reserve: Reservation::new(2).ok_or(NO_MEMORY)?,
+            going_down: AtomicBool::new(false),
+            starved: AtomicBool::new(false),
+            reserve: Reserve::new(4 + usize::from(settings.max_functions)).ok_or(NO_MEMORY)?,
         };
         let mut this = Box::write(room, bus);
         this.lifecycle.initialise();
@@ -121,6 +123,11 @@ impl WindowsBus {
         self.closing.load(Ordering::Acquire)
     }
 
+    /// Whether the bus device is being stopped for good.
+    pub fn is_going_down(&self) -> bool {
+        self.going_down.load(Ordering::Acquire)
+    }
+
     /// Puts a new channel in place.
     pub fn install_channel(&self, channel: Box<Channel>) {
         self.engine.with(|engine| engine.channel = Some(channel));
@@ -133,8 +140,9 @@ impl WindowsBus {
 
     /// Brings the bus up, or up again after a suspend, and waits until it is. PASSIVE_LEVEL.
     pub fn bring_up(&self) -> Result<(), NTSTATUS> {
+        self.going_down.store(false, Ordering::Release);
         driver::start(self);
-        self.start_tasks()?;
+        self.start_tasks();
         let done = |status: BusStatus| match status {
             BusStatus::Running => Some(Ok(())),
             BusStatus::Gone => Some(Err(STATUS_NO_SUCH_DEVICE)),
@@ -156,15 +164,22 @@ impl WindowsBus {
 
     /// Brings the bus down, gives everything back, and waits until that is done. PASSIVE_LEVEL.
     pub fn bring_down(&self) {
+        self.going_down.store(true, Ordering::Release);
         driver::stop(self);
-        // Once more for a bus that was suspended: its tasks are alive and see the new goal.
-        if self.start_tasks().is_ok() {
-            self.wait_for(|status| {
-                let over = is_down(status) && status != BusStatus::Suspended;
-                (over && !self.pump.is_alive() && !self.publisher.is_alive()).then_some(())
-            });
+        self.start_tasks();
+        let over = self.wait_for(|status| {
+            let over = is_down(status) && status != BusStatus::Suspended;
+            (over && !self.pump.is_alive() && !self.publisher.is_alive()).then_some(())
+        });
+        if over.is_none() {
+            // Every wait of the engine ends before: this is a bug of the driver. What can be reached from outside is ended.
+            self.report_line(events::ERROR, format_args!("the bus did not come down"));
+            self.pump.abandon();
+            self.publisher.abandon();
         }
         self.flush();
+        self.shut_channel();
+        self.unmap_config_window();
     }
 
     /// Waits until no work item of the bus runs and none is due. PASSIVE_LEVEL.
@@ -175,24 +190,28 @@ impl WindowsBus {
         self.pump.flush();
     }
 
-    /// Runs the core's two futures, where they do not run.
-    fn start_tasks(&self) -> Result<(), NTSTATUS> {
-        // SAFETY: the tasks end before the bus is dropped: `bring_down` waits for them, and `Drop` does not run before.
+    /// Runs the core's two futures, where they do not run: those of a suspended bus do, and see the new goal. Cannot fail,
+    /// so that what is open can always be closed.
+    fn start_tasks(&self) {
+        // SAFETY: the tasks are polled no more when the bus is dropped: `bring_down` sees to it.
         let platform: &'static WindowsBus = unsafe { &*core::ptr::from_ref(self) };
         if !self.pump.is_alive() {
-            let pump = memory::try_box(driver::pump(platform)).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-            self.pump.start(Box::into_pin(pump));
+            self.pump.start(self.reserve.future(driver::pump(platform)));
         }
         if !self.publisher.is_alive() {
-            let publisher = memory::try_box(driver::publisher(platform)).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-            self.publisher.start(Box::into_pin(publisher));
+            self.publisher.start(self.reserve.future(driver::publisher(platform)));
         }
-        Ok(())
     }
 
-    /// Waits until `test` finds what it looks for. `None` after [`LIMIT`].
+    /// Has the publisher look again: the PnP manager has done something about a child.
+    pub fn wake_publisher(&self) {
+        self.publisher.point.signal();
+        self.publisher.poll_soon();
+    }
+
+    /// Waits until `test` finds what it looks for. `None` after [`CALLBACK_LIMIT`].
     fn wait_for<T>(&self, test: impl Fn(BusStatus) -> Option<T>) -> Option<T> {
-        let limit = nt::now().after(LIMIT);
+        let limit = nt::now().after(CALLBACK_LIMIT);
         let found = async {
             loop {
                 if let Some(found) = test(self.status()) {
@@ -216,17 +235,23 @@ impl WindowsBus {
     }
 }
 
+// Each on its own: large values, which must not lie on the stack of `new` side by side.
 #[inline(never)]
-fn new_engine(device: WDFDEVICE, instance: InstanceId, settings: &Settings) -> Result<Box<SpinLock<Engine>>, NTSTATUS> {
+fn new_ranges() -> Result<Box<SpinLock<Ranges>>, NTSTATUS> {
+    SpinLock::boxed(Ranges::default())
+}
+
+#[inline(never)]
+fn new_engine(instance: InstanceId, settings: &Settings) -> Result<Box<SpinLock<Engine>>, NTSTATUS> {
     match Bus::new(instance, settings.bus_options()) {
-        Ok(bus) => SpinLock::boxed(device, Engine { bus, channel: None }),
+        Ok(bus) => SpinLock::boxed(Engine { bus, channel: None }),
         Err(NewBusError::OutOfMemory(_)) => Err(NO_MEMORY),
         Err(_) => Err(STATUS_DEVICE_CONFIGURATION_ERROR),
     }
 }
 
 #[inline(never)]
-fn new_config(device: WDFDEVICE, settings: &Settings) -> Result<Box<SpinLock<Config>>, NTSTATUS> {
+fn new_config(settings: &Settings) -> Result<Box<SpinLock<Config>>, NTSTATUS> {
     let options = ConfigOptions {
         policy: settings.policy,
         style: GuestStyle::Messages,
@@ -234,7 +259,7 @@ fn new_config(device: WDFDEVICE, settings: &Settings) -> Result<Box<SpinLock<Con
         ..ConfigOptions::default()
     };
     let space = ConfigSpace::new(options).map_err(|_| NO_MEMORY)?;
-    SpinLock::boxed(device, Config { space, window: WindowPort::default(), base: 0 })
+    SpinLock::boxed(Config { space, window: WindowPort::default(), base: 0 })
 }
 
 /// Nothing is under way and nothing is open.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use hvpci_core::backend::{PacketPort, SendError};
+use hvpci_core::backend::{PacketPort, Platform, SendError};
 use hvpci_core::bus::{Packet, PacketKind, Transmit};
 use hvpci_core::driver;
 use hvpci_core::wire::MAX_PAYLOAD_LENGTH;
@@ -40,12 +40,13 @@ struct SendSlot {
 
 /// The channel. Everything that is not atomic in it is reached with the engine lock held, or while there are no callbacks.
 pub struct Channel {
+    bus: *const WindowsBus,
     handle: AtomicPtr<ChannelObject>,
     open: AtomicBool,
     slots: Vec<SendSlot>,
 }
 
-// SAFETY: the raw pointers are handles of KMCL objects, which may be used on any processor.
+// SAFETY: the raw pointers are handles of KMCL objects, which may be used on any processor, and the bus, which is `Sync`.
 unsafe impl Send for Channel {}
 
 /// Where packets are copied before they are parsed: the ring belongs to the host.
@@ -53,11 +54,11 @@ pub struct Receiver(SpinLock<Vec<u8>>);
 
 impl Receiver {
     /// Room for the longest packet.
-    pub fn new(device: wdk_sys::WDFDEVICE) -> Result<Receiver, NTSTATUS> {
+    pub fn new() -> Result<Receiver, NTSTATUS> {
         let mut buffer = Vec::new();
         buffer.try_reserve_exact(MAX_PAYLOAD_LENGTH).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
         buffer.resize(MAX_PAYLOAD_LENGTH, 0);
-        Ok(Receiver(SpinLock::new(device, buffer)?))
+        Ok(Receiver(SpinLock::new(buffer)?))
     }
 
     /// Copies a packet once and hands the copy to the engine. At most DISPATCH_LEVEL.
@@ -81,8 +82,8 @@ impl Receiver {
 
 impl Channel {
     /// No channel yet.
-    pub fn new() -> Channel {
-        Channel { handle: AtomicPtr::default(), open: AtomicBool::new(false), slots: Vec::new() }
+    fn new(bus: *const WindowsBus) -> Channel {
+        Channel { bus, handle: AtomicPtr::default(), open: AtomicBool::new(false), slots: Vec::new() }
     }
 
     /// The handle, for [`enable`] and [`disable`], which must not be called with a lock held.
@@ -95,7 +96,20 @@ impl Channel {
         self.open.store(open, Ordering::Release);
     }
 
-    /// Whether the channel was opened and not closed by us.
+    /// A slot that carries nothing. Where there is none, the pump is woken when one comes free.
+    fn free_slot(&mut self) -> Option<&mut SendSlot> {
+        let is_free = |slot: &SendSlot| !slot.busy.load(Ordering::SeqCst);
+        let mut free = self.slots.iter().position(is_free);
+        if free.is_none() {
+            // SAFETY: the bus outlives its channel.
+            unsafe { &*self.bus }.starved.store(true, Ordering::SeqCst);
+            // One that came free before that was stored has woken nobody.
+            free = self.slots.iter().position(is_free);
+        }
+        self.slots.get_mut(free?)
+    }
+
+    /// Whether the channel was opened and not closed, by us or by the host.
     pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
@@ -106,7 +120,7 @@ impl PacketPort for Channel {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
-        let free = self.slots.iter_mut().find(|slot| !slot.busy.load(Ordering::Acquire)).ok_or(SendError::Busy)?;
+        let Some(free) = self.free_slot() else { return Err(SendError::Busy) };
         let Some(place) = free.payload.get_mut(..payload.len()) else { return Err(SendError::Closed) };
         place.copy_from_slice(payload);
         free.transaction = packet.transaction_id;
@@ -130,9 +144,9 @@ impl PacketPort for Channel {
 
 /// Allocates the channel of a bus and everything it needs. PASSIVE_LEVEL.
 pub fn allocate(bus: &WindowsBus, parent: PDEVICE_OBJECT) -> Result<Box<Channel>, NTSTATUS> {
-    let mut channel = memory::try_box(Channel::new()).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-    channel.slots.try_reserve_exact(SLOTS).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
     let owner = core::ptr::from_ref(bus);
+    let mut channel = memory::try_box(Channel::new(owner)).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+    channel.slots.try_reserve_exact(SLOTS).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
     let mut handle = core::ptr::null_mut();
     // SAFETY: VmbChannelAllocate at PASSIVE_LEVEL for the VMBus device, as a client.
     check(unsafe { kmcl::VmbChannelAllocate(parent, 0, &mut handle) })?;
@@ -212,7 +226,8 @@ pub fn enable(handle: *mut ChannelObject) -> Result<(), NTSTATUS> {
     check(unsafe { kmcl::VmbChannelEnable(handle) })
 }
 
-/// Closes the channel: every packet under way completes before this returns, and no callback runs after it. PASSIVE_LEVEL.
+/// Closes a channel that is open: every packet under way completes before this returns, and no callback runs after it.
+/// PASSIVE_LEVEL.
 pub fn disable(handle: *mut ChannelObject) {
     // SAFETY: VmbChannelDisable at PASSIVE_LEVEL on an enabled channel.
     unsafe { kmcl::VmbChannelDisable(handle) }
@@ -247,22 +262,26 @@ unsafe extern "C" fn evt_completion(packet: *mut PacketObject, status: NTSTATUS,
     unsafe {
         let slot = kmcl::VmbPacketGetPointer(packet).cast::<SendSlot>();
         let bus = &*(*slot).bus;
-        let (transaction, wanted) = ((*slot).transaction, (*slot).wants_completion);
-        // From here on the slot may carry the next packet.
-        (*slot).busy.store(false, Ordering::Release);
-        if wanted && wdk::nt_success(status) {
-            bus.receiver.deliver(bus, PacketKind::Completion, transaction, buffer.cast(), length);
-        } else {
-            hvpci_core::backend::Platform::wake(bus);
+        let answered = (*slot).wants_completion && wdk::nt_success(status);
+        if answered {
+            bus.receiver.deliver(bus, PacketKind::Completion, (*slot).transaction, buffer.cast(), length);
+        }
+        // The packet and its buffer are KMCL's until here. From here on the slot may carry the next packet.
+        (*slot).busy.store(false, Ordering::SeqCst);
+        // A packet that found no slot is tried again by the pump.
+        if bus.starved.swap(false, Ordering::SeqCst) || !answered {
+            bus.wake();
         }
     }
 }
 
-/// The channel was closed: by us, which is nothing, or by the host.
+/// The channel was closed: by us, which is nothing, or by the host. PASSIVE_LEVEL.
 unsafe extern "C" fn evt_closed(channel: *mut ChannelObject) {
     // SAFETY: the channel's pointer is its bus, which outlives it.
     let bus = unsafe { &*kmcl::VmbChannelGetPointer(channel).cast::<WindowsBus>() };
     if !bus.is_closing() {
+        // KMCL has disabled the channel by itself: it must not be disabled once more.
+        bus.engine.with(|engine| engine.channel.iter_mut().for_each(|channel| channel.set_open(false)));
         driver::channel_rescinded(bus);
     }
 }

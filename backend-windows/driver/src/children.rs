@@ -19,7 +19,6 @@ use wdk_sys::{
 
 use crate::bus::{WindowsBus, reserved};
 use crate::executor::{BlockPoint, Wait, WaitPoint};
-use crate::memory::Reservation;
 use crate::sys::lock::SpinLock;
 use crate::sys::{handle, nt};
 
@@ -114,29 +113,23 @@ pub struct Children {
     points: Vec<Point>,
     /// Where calls that transfer config blocks wait.
     callers: Vec<CallPoint>,
-    /// For the futures those callbacks wait with.
-    _reserves: Vec<Reservation>,
     capacity: usize,
 }
 
 impl Children {
     /// Room for `capacity` children.
-    pub fn new(device: WDFDEVICE, capacity: u16) -> Result<Children, NTSTATUS> {
+    pub fn new(capacity: u16) -> Result<Children, NTSTATUS> {
         let capacity = usize::from(capacity);
         let make = || {
             let table = reserved(capacity)?;
             let mut points = reserved(capacity)?;
             points.extend((0..capacity).map(|_| Point { slot: AtomicU16::new(NOBODY), block: BlockPoint::new() }));
-            let mut reserves = reserved(capacity)?;
-            for _ in 0..capacity {
-                reserves.push(Reservation::new(1)?);
-            }
             let mut callers = reserved(CALLERS)?;
             callers.extend((0..CALLERS).map(|_| CallPoint { busy: AtomicBool::new(false), block: BlockPoint::new() }));
-            Some((table, points, callers, reserves))
+            Some((table, points, callers))
         };
-        let (table, points, callers, reserves) = make().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-        Ok(Children { table: SpinLock::new(device, table)?, points, callers, _reserves: reserves, capacity })
+        let (table, points, callers) = make().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        Ok(Children { table: SpinLock::new(table)?, points, callers, capacity })
     }
 
     /// Makes the events usable, where they stay.
@@ -311,7 +304,9 @@ impl Future for Unpublish<'_> {
                     children.request_eject(this.slot);
                 }
                 Leave::ReportMissing => {
-                    this.leaving.missing = children.report_missing(this.bus.device, this.slot);
+                    // The list goes with the bus device: nobody needs to hear of it, and memory for it may never come.
+                    this.leaving.missing =
+                        children.report_missing(this.bus.device, this.slot) || this.bus.is_going_down();
                     // From here on the driver has as long again to take note of it.
                     this.overdue = nt::now().after(this.bus.settings.request_timeout);
                     if !this.leaving.missing {

@@ -1,6 +1,5 @@
 //! Runs the two futures of a bus on work items, and blocks PnP callbacks on futures of their own.
 
-use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 use core::future::Future;
 use core::pin::Pin;
@@ -10,6 +9,7 @@ use core::task::{Context, Poll, Waker};
 use hvpci_core::Time;
 use wdk_sys::NTSTATUS;
 
+use crate::memory::Boxed;
 use crate::sys::event::Event;
 use crate::sys::nt;
 use crate::sys::work::{Timer, WorkItem};
@@ -65,7 +65,7 @@ impl Future for Wait<'_> {
     }
 }
 
-type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Job = Boxed<'static, ()>;
 
 const IDLE: u8 = 0;
 const RUNNING: u8 = 1;
@@ -129,6 +129,11 @@ impl Task {
         self.alive.store(true, Ordering::SeqCst);
         self.state.store(IDLE, Ordering::SeqCst);
         self.poll_soon();
+    }
+
+    /// Lets the future rest for good. It is dropped with the task.
+    pub fn abandon(&self) {
+        self.alive.store(false, Ordering::SeqCst);
     }
 
     /// Has the future polled soon. At most DISPATCH_LEVEL.

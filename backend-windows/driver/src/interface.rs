@@ -72,7 +72,10 @@ unsafe extern "C" fn dma_adapter(
     description: PDEVICE_DESCRIPTION,
     map_registers: PULONG,
 ) -> *mut _DMA_ADAPTER {
-    let Ok((bus, _)) = place(context.cast()) else { return core::ptr::null_mut() };
+    // With the function its bus device may have gone.
+    let Some((bus, _)) = place(context.cast()).ok().filter(|_| is_present(context.cast())) else {
+        return core::ptr::null_mut();
+    };
     // SAFETY: IoGetDmaAdapter at PASSIVE_LEVEL with the arguments that the caller of GetDmaAdapter hands over, for the
     // physical device under the bus device.
     unsafe {

@@ -1,28 +1,37 @@
-//! Memory: the pool as the global allocator, and a reserve for the futures of the driver.
+//! Memory: the pool as the global allocator, and the blocks that a bus puts aside for its futures.
 //!
-//! Tables are reserved fallibly by the core, so that a full pool is an error there. The futures that `Platform` hands out
-//! are boxed, and have no way to fail: for them each bus and each child puts a block aside when it is made, which is an
-//! error where there is none.
+//! Tables are reserved fallibly by the core, so that a full pool is an error there. The futures of a bus (the two that run
+//! it, and those that `Platform` hands out) are boxed, and have no way to fail: for them a bus puts blocks aside when it is
+//! made, which is an error where there are none. The blocks are that bus's alone.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
 use core::mem::MaybeUninit;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, Ordering};
+use core::task::{Context, Poll};
 
 use wdk_alloc::WdkAllocator;
 
-/// Bytes of a block of the reserve.
+/// Bytes of a block that a future can have.
 const BLOCK: usize = 1024;
 /// wdk-alloc gives what ExAllocatePool2 gives.
 const ALIGN: usize = 16;
-/// The blocks of the reserve, all buses together.
-const BLOCKS: usize = 512;
+/// The alignment of what lies in a block: more than the pool gives, so that nothing else in this driver has it, and what
+/// is freed with it is a block.
+const MARK: usize = 64;
 
-/// The non-paged pool, with the blocks of the reserve kept out of it.
+const FREE: u8 = 0;
+const BUSY: u8 = 1;
+/// Its bus is gone: whoever holds the block frees it.
+const ORPHAN: u8 = 2;
+
+/// The non-paged pool. Blocks of a [`Reserve`] are put back to it instead of freed.
 pub struct Allocator;
 
-// SAFETY: defers to WdkAllocator, but for blocks of the reserve, which are given back to it instead of freed.
+// SAFETY: defers to WdkAllocator, but for blocks of a reserve, which only `Reserve::future` boxes.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.align() > ALIGN {
@@ -33,129 +42,140 @@ unsafe impl GlobalAlloc for Allocator {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        if !RESERVE.take_back(pointer) {
-            // SAFETY: the caller's; the block came from WdkAllocator.
+        if layout.align() == MARK {
+            // SAFETY: `alloc` gives nothing of that alignment, so that this is the content of a busy block.
+            unsafe { Block::put_back(pointer) }
+        } else {
+            // SAFETY: the caller's; the memory came from WdkAllocator.
             unsafe { WdkAllocator.dealloc(pointer, layout) }
         }
     }
 }
 
-struct Place {
-    block: AtomicPtr<u8>,
-    /// The place is owned by a [`Reservation`].
-    claimed: AtomicBool,
-    busy: AtomicBool,
+/// A block: this, and `BLOCK` bytes behind it, aligned to `MARK`.
+#[repr(align(64))]
+struct Block {
+    state: AtomicU8,
+    /// Where the memory of the block begins, which the pool aligns to less.
+    memory: *mut u8,
 }
 
-struct Reserve {
-    places: [Place; BLOCKS],
-    /// No place from here on was ever claimed.
-    end: AtomicUsize,
-}
+const _: () = assert!(size_of::<Block>() == MARK && align_of::<Block>() == MARK);
 
-static RESERVE: Reserve = Reserve {
-    places: [const {
-        Place {
-            block: AtomicPtr::new(core::ptr::null_mut()),
-            claimed: AtomicBool::new(false),
-            busy: AtomicBool::new(false),
+impl Block {
+    /// The block, its content, and what it takes to align the two.
+    const MEMORY: Layout = Layout::new::<[u128; (MARK + BLOCK + MARK - ALIGN) / ALIGN]>();
+
+    /// A free block; `None` without memory.
+    fn new() -> Option<NonNull<Block>> {
+        // SAFETY: a layout of non-zero size.
+        let memory = unsafe { WdkAllocator.alloc(Block::MEMORY) };
+        let block = memory.wrapping_add(memory.align_offset(MARK)).cast::<Block>();
+        let block = NonNull::new(block).filter(|_| !memory.is_null())?;
+        // SAFETY: aligned, and inside of the memory, which is `MARK - ALIGN` bytes longer than block and content.
+        unsafe { block.write(Block { state: AtomicU8::new(FREE), memory }) };
+        Some(block)
+    }
+
+    /// Gives a block's memory back to the pool.
+    ///
+    /// # Safety
+    ///
+    /// `block` came from [`Block::new`], and nobody has it any more.
+    unsafe fn free(block: *mut Block) {
+        // SAFETY: the caller's; the memory came from WdkAllocator with this layout.
+        unsafe { WdkAllocator.dealloc((*block).memory, Block::MEMORY) }
+    }
+
+    /// Ends the use of a block.
+    ///
+    /// # Safety
+    ///
+    /// `content` is that of a block that [`Reserve::take`] gave.
+    unsafe fn put_back(content: *mut u8) {
+        let block = content.wrapping_sub(MARK).cast::<Block>();
+        // SAFETY: a block ends where its content begins. It is busy, so that its memory is there: see `Reserve::drop`.
+        unsafe {
+            if (*block).state.compare_exchange(BUSY, FREE, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                Block::free(block);
+            }
         }
-    }; BLOCKS],
-    end: AtomicUsize::new(0),
-};
-
-fn layout() -> Layout {
-    Layout::new::<[u128; BLOCK / 16]>()
+    }
 }
+
+/// What lies in a block. Its alignment tells the allocator so.
+#[repr(align(64))]
+struct InBlock<F>(F);
+
+impl<F: Future> Future for InBlock<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: the future is pinned with its wrapper, and never moved out of it.
+        unsafe { self.map_unchecked_mut(|this| &mut this.0) }.poll(context)
+    }
+}
+
+/// A boxed future.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The blocks of one bus.
+pub struct Reserve(Vec<NonNull<Block>>);
+
+// SAFETY: blocks are handed out by their atomic state.
+unsafe impl Send for Reserve {}
+// SAFETY: as above.
+unsafe impl Sync for Reserve {}
 
 impl Reserve {
-    fn used(&self) -> impl Iterator<Item = &Place> {
-        self.places.iter().take(self.end.load(Ordering::Acquire))
-    }
-
-    fn take(&self) -> *mut u8 {
-        self.used()
-            .filter(|place| !place.block.load(Ordering::Acquire).is_null())
-            .find(|place| !place.busy.swap(true, Ordering::AcqRel))
-            .map_or(core::ptr::null_mut(), |place| place.block.load(Ordering::Acquire))
-    }
-
-    fn take_back(&self, pointer: *mut u8) -> bool {
-        let place = self.used().find(|place| place.block.load(Ordering::Acquire) == pointer);
-        place.inspect(|place| place.busy.store(false, Ordering::Release)).is_some()
-    }
-}
-
-/// Blocks put aside; given back when dropped.
-pub struct Reservation {
-    places: [u16; Reservation::MOST],
-    count: usize,
-}
-
-impl Reservation {
-    const MOST: usize = 2;
-
-    /// Puts `count` blocks aside, at most two. `None` without memory.
-    pub fn new(count: usize) -> Option<Reservation> {
-        let mut reservation = Reservation { places: [0; Reservation::MOST], count: 0 };
-        for _ in 0..count.min(Reservation::MOST) {
-            let (index, place) =
-                RESERVE.places.iter().enumerate().find(|(_, place)| !place.claimed.swap(true, Ordering::AcqRel))?;
-            RESERVE.end.fetch_max(index.saturating_add(1), Ordering::AcqRel);
-            // SAFETY: a layout of non-zero size.
-            let block = unsafe { WdkAllocator.alloc(layout()) };
-            if block.is_null() {
-                place.claimed.store(false, Ordering::Release);
-                return None;
-            }
-            place.busy.store(false, Ordering::Release);
-            place.block.store(block, Ordering::Release);
-            let slot = reservation.places.get_mut(reservation.count)?;
-            *slot = u16::try_from(index).ok()?;
-            reservation.count = reservation.count.saturating_add(1);
+    /// Puts `count` blocks aside: as many futures can be out at once, whatever becomes of the pool. `None` without memory.
+    /// PASSIVE_LEVEL.
+    pub fn new(count: usize) -> Option<Reserve> {
+        let mut reserve = Reserve(Vec::new());
+        reserve.0.try_reserve_exact(count).ok()?;
+        for _ in 0..count {
+            reserve.0.push(Block::new()?);
         }
-        Some(reservation)
+        Some(reserve)
+    }
+
+    /// Boxes a future in a free block. At most DISPATCH_LEVEL.
+    pub fn future<'a, F: Future + Send + 'a>(&self, future: F) -> Boxed<'a, F::Output> {
+        const { assert!(size_of::<InBlock<F>>() <= BLOCK && align_of::<InBlock<F>>() == MARK) };
+        let Some(place) = self.take() else {
+            // More futures at once than the bus has places to wait at. The pool has room for them as a rule; where it has
+            // not, the box has no way to say so.
+            return Box::pin(future);
+        };
+        // SAFETY: room for an InBlock<F>, aligned, which `dealloc` of the global allocator puts back.
+        unsafe {
+            let place = place.cast::<InBlock<F>>();
+            place.write(InBlock(future));
+            Box::into_pin(Box::from_raw(place))
+        }
+    }
+
+    /// The content of a block that nobody else has.
+    fn take(&self) -> Option<*mut u8> {
+        let free = self.0.iter().find(|block| {
+            // SAFETY: the blocks of a reserve go no sooner than it.
+            let state = unsafe { &block.as_ref().state };
+            state.compare_exchange(FREE, BUSY, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        })?;
+        Some(free.as_ptr().cast::<u8>().wrapping_add(MARK))
     }
 }
 
-impl Drop for Reservation {
+impl Drop for Reserve {
     fn drop(&mut self) {
-        for index in self.places.iter().take(self.count) {
-            let Some(place) = RESERVE.places.get(usize::from(*index)) else { continue };
-            // The futures that could hold it are those of the bus or child whose reservation this is, and are gone; one
-            // of another bus gives its block back soon.
-            while place.busy.swap(true, Ordering::AcqRel) {
-                core::hint::spin_loop();
+        for block in &self.0 {
+            // SAFETY: as in `take`. Who holds a busy block finds it orphaned and frees it; nobody has a free one.
+            unsafe {
+                if block.as_ref().state.swap(ORPHAN, Ordering::AcqRel) == FREE {
+                    Block::free(block.as_ptr());
+                }
             }
-            let block = place.block.swap(core::ptr::null_mut(), Ordering::AcqRel);
-            // SAFETY: came from WdkAllocator with this layout, and nobody holds it.
-            unsafe { WdkAllocator.dealloc(block, layout()) };
-            place.busy.store(false, Ordering::Release);
-            place.claimed.store(false, Ordering::Release);
         }
-    }
-}
-
-/// Boxes a future out of the pool, or out of the reserve when the pool is empty.
-pub fn future<'a, F: Future + Send + 'a>(future: F) -> Pin<Box<dyn Future<Output = F::Output> + Send + 'a>> {
-    const { assert!(size_of::<F>() <= BLOCK && align_of::<F>() <= ALIGN) };
-    let layout = Layout::new::<F>();
-    if layout.size() == 0 {
-        return Box::pin(future);
-    }
-    // SAFETY: a layout of non-zero size.
-    let mut place = unsafe { alloc::alloc::alloc(layout) };
-    if place.is_null() {
-        place = RESERVE.take();
-    }
-    if place.is_null() {
-        // More futures than blocks were put aside: a bug of this driver, not a lack of memory.
-        alloc::alloc::handle_alloc_error(layout);
-    }
-    // SAFETY: room for an F, aligned, which `dealloc` of the global allocator takes back.
-    unsafe {
-        place.cast::<F>().write(future);
-        Box::into_pin(Box::from_raw(place.cast::<F>()))
     }
 }
 

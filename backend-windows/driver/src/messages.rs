@@ -2,15 +2,12 @@
 //! Windows is in [`hvpci_windows::interrupts`].
 
 use core::pin::pin;
-use core::sync::atomic::Ordering;
 
-use hvpci_core::Slot;
-use hvpci_core::backend::Platform;
 use hvpci_core::bus::{Reply, Request};
 use hvpci_core::config::{MSI_X_ENTRY, MessageCapability};
-use hvpci_core::driver;
 use hvpci_core::interrupt::InterruptRequest;
 use hvpci_core::wire::MsiEntry;
+use hvpci_core::{Slot, Time, driver};
 use hvpci_windows::interrupts::{self, Connection, MAX_MESSAGES, MessageTable, NoTable};
 use wdk_sys::{
     NTSTATUS, STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES, WDFDEVICE,
@@ -42,15 +39,18 @@ pub fn append_needs(bus: &WindowsBus, slot: Slot, list: WDFIORESLIST) -> Result<
 }
 
 /// Creates what the PnP manager assigned at the host, unless the host has it, and programs the function with it. The
-/// function decodes. Nothing happens for a function to which none was assigned. PASSIVE_LEVEL.
+/// function decodes. Waits for the host until `limit`, all in all. Nothing happens for a function to which none was
+/// assigned. PASSIVE_LEVEL.
 #[inline(never)]
-pub fn connect(device: WDFDEVICE) -> Result<(), NTSTATUS> {
+pub fn connect(device: WDFDEVICE, limit: Time) -> Result<(), NTSTATUS> {
     let (bus, slot) = place(device)?;
     let count = with_child(device, |child| child.messages.len())?;
     if count == 0 {
         return Ok(());
     }
-    reserve_room(bus)?;
+    // Twice, because a creation that was given up keeps its room until the host has answered.
+    let room = u16::try_from(bus.children.messages().saturating_mul(2)).unwrap_or(u16::MAX);
+    driver::reserve_interrupts(bus, room).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
     for index in 0..count.min(MAX_MESSAGES) {
         let state = |child: &mut Child| {
             let there = child.connected.get(index).is_some_and(|connection| connection.handle.is_some());
@@ -62,7 +62,7 @@ pub fn connect(device: WDFDEVICE) -> Result<(), NTSTATUS> {
             events::write(events::ERROR, format_args!("{slot}: {error}"));
             STATUS_DEVICE_CONFIGURATION_ERROR
         })?;
-        let connection = create(bus, slot, request, message.count)?;
+        let connection = create(bus, slot, request, message.count, limit)?;
         let kept = with_child(device, |child| match child.connected.get_mut(index) {
             Some(lost) => {
                 *lost = connection;
@@ -81,27 +81,17 @@ pub fn connect(device: WDFDEVICE) -> Result<(), NTSTATUS> {
 
 /// One message at the host. On its own, as what waits takes room on the stack.
 #[inline(never)]
-fn create(bus: &WindowsBus, slot: Slot, request: InterruptRequest, count: u16) -> Result<Connection, NTSTATUS> {
-    match wait_for(bus, slot, pin!(driver::request(bus, Request::CreateInterrupt(request))))? {
+fn create(
+    bus: &WindowsBus,
+    slot: Slot,
+    request: InterruptRequest,
+    count: u16,
+    limit: Time,
+) -> Result<Connection, NTSTATUS> {
+    match wait_for(bus, slot, limit, pin!(driver::request(bus, Request::CreateInterrupt(request))))? {
         Reply::Interrupt { handle, entry } => Ok(Connection { handle: Some(handle.number()), entry, count }),
         _ => Err(STATUS_DEVICE_NOT_READY),
     }
-}
-
-/// Room for the records of all messages of all children. Twice, because a creation that was given up keeps its room until
-/// the host has answered.
-fn reserve_room(bus: &WindowsBus) -> Result<(), NTSTATUS> {
-    let wanted = bus.children.messages().saturating_mul(2);
-    let have = usize::from(bus.interrupt_room.load(Ordering::Acquire));
-    let more = u16::try_from(wanted.saturating_sub(have)).unwrap_or(u16::MAX);
-    if more == 0 {
-        return Ok(());
-    }
-    let mut room = Ok(());
-    bus.with_bus(&mut |engine, _| room = engine.reserve_interrupts(more));
-    room.map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
-    bus.interrupt_room.fetch_add(more, Ordering::AcqRel);
-    Ok(())
 }
 
 /// Writes what the host created into the function.

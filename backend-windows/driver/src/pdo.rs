@@ -3,9 +3,8 @@
 use alloc::vec::Vec;
 use core::pin::{Pin, pin};
 
-use hvpci_core::Slot;
-use hvpci_core::backend::Platform;
 use hvpci_core::driver::{self, RequestFailure};
+use hvpci_core::{Slot, Time};
 use hvpci_windows::ids::{Id, Ids};
 use hvpci_windows::interrupts;
 use hvpci_windows::resources::{self, Memory, MemoryNeed};
@@ -173,7 +172,7 @@ unsafe extern "C" fn evt_destroy(device: WDFOBJECT) {
         (child.state.created, child.state.started) = (false, false);
     });
     blocks::release(device.cast());
-    bus.wake();
+    bus.wake_publisher();
     handle::dereference(bus.device.cast());
 }
 
@@ -259,7 +258,7 @@ unsafe extern "C" fn evt_release_hardware(device: WDFDEVICE, _: WDFCMRESLIST) ->
     if let Ok((bus, slot)) = place(device) {
         // A function that was idle has not left D0 in the host's eyes: EvtDeviceD0Exit came when it idled.
         if with_child(device, |child| core::mem::take(&mut child.state.kept_mapped)) == Ok(true) {
-            power_down(device, bus, slot);
+            power_down(device, bus, slot, power_deadline(bus));
             bus.report_ledger(slot);
         } else {
             messages::disconnect(device);
@@ -267,7 +266,7 @@ unsafe extern "C" fn evt_release_hardware(device: WDFDEVICE, _: WDFCMRESLIST) ->
         if with_child(device, |child| child.state.started = false).is_ok() {
             driver::function_bound(bus, slot, false);
         }
-        bus.wake();
+        bus.wake_publisher();
     }
     STATUS_SUCCESS
 }
@@ -279,8 +278,9 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
         if with_child(device, |child| core::mem::take(&mut child.state.kept_mapped))? {
             return Ok(());
         }
-        let powered =
-            power_up(bus, slot).and_then(|()| messages::connect(device).inspect_err(|_| power_down(device, bus, slot)));
+        let limit = power_deadline(bus);
+        let powered = power_up(bus, slot, limit)
+            .and_then(|()| messages::connect(device, limit).inspect_err(|_| power_down(device, bus, slot, limit)));
         bus.report_ledger(slot);
         powered
     };
@@ -298,41 +298,51 @@ unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, target: WDF_POWER_DEVICE_STA
     }
     // A child that has left is powered down by the host.
     if with_child(device, |_| ()).is_ok() {
-        power_down(device, bus, slot);
+        power_down(device, bus, slot, power_deadline(bus));
         bus.report_ledger(slot);
     }
     STATUS_SUCCESS
 }
 
+/// Until when a power callback that begins now may wait, all in all.
+fn power_deadline(bus: &WindowsBus) -> Time {
+    nt::now().after(bus.settings.power_limit())
+}
+
 /// Has the host map a function. On its own, as what waits takes room on the stack.
 #[inline(never)]
-fn power_up(bus: &WindowsBus, slot: Slot) -> Result<(), NTSTATUS> {
-    wait_for(bus, slot, pin!(driver::power_on(bus, slot)))
+fn power_up(bus: &WindowsBus, slot: Slot, limit: Time) -> Result<(), NTSTATUS> {
+    wait_for(bus, slot, limit, pin!(driver::power_on(bus, slot)))
 }
 
-/// Takes a function's interrupts and its map back. A host that does not answer is not asked twice.
+/// Takes a function's interrupts and its map back. A host that does not answer is not asked twice; after `limit` it is
+/// asked, and not waited for.
 #[inline(never)]
-fn power_down(device: WDFDEVICE, bus: &WindowsBus, slot: Slot) {
+fn power_down(device: WDFDEVICE, bus: &WindowsBus, slot: Slot, limit: Time) {
     messages::disconnect(device);
-    let _ = wait_for(bus, slot, pin!(driver::power_off(bus, slot)));
+    let _ = wait_for(bus, slot, limit, pin!(driver::power_off(bus, slot)));
 }
 
-/// Runs a request about a function to its end: the host's answer, the engine's deadline, or the end of the function or
-/// the channel, whichever is first. A failure is this function's alone.
+/// Runs a request about a function to its end: the host's answer, the engine's deadline, `limit`, or the end of the
+/// function or the channel, whichever is first. A failure is this function's alone.
 #[inline(never)]
 pub fn wait_for<T>(
     bus: &WindowsBus,
     slot: Slot,
+    limit: Time,
     request: Pin<&mut impl Future<Output = Result<T, RequestFailure>>>,
 ) -> Result<T, NTSTATUS> {
     let block = bus.children.point(slot).ok_or(STATUS_NO_SUCH_DEVICE)?;
-    match block.block_on(request, nt::now().after(bus.settings.power_limit())) {
+    match block.block_on(request, limit) {
         Some(Ok(value)) => Ok(value),
         Some(Err(failure)) => {
             events::write(events::ERROR, format_args!("{slot}: {failure}"));
             Err(STATUS_DEVICE_NOT_READY)
         }
-        None => Err(STATUS_IO_TIMEOUT),
+        None => {
+            events::write(events::ERROR, format_args!("{slot}: the power callback has waited long enough"));
+            Err(STATUS_IO_TIMEOUT)
+        }
     }
 }
 
@@ -340,7 +350,7 @@ pub fn wait_for<T>(
 unsafe extern "C" fn evt_eject(device: WDFDEVICE) -> NTSTATUS {
     let _ = with_child(device, |child| child.state.ejected = true);
     if let Ok((bus, _)) = place(device) {
-        bus.wake();
+        bus.wake_publisher();
     }
     STATUS_SUCCESS
 }

@@ -1,7 +1,5 @@
 //! What the core asks of a bus: its locks, the clock, waking and waiting, the channel, MMIO space, children.
 
-use alloc::boxed::Box;
-use core::pin::Pin;
 use core::sync::atomic::Ordering;
 
 use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, SendError, Waiter};
@@ -14,9 +12,10 @@ use hvpci_windows::ranges::Ranges;
 
 use crate::bus::WindowsBus;
 use crate::children::Unpublish;
+use crate::memory::Boxed;
 use crate::sys::mmio::MappedWindow;
 use crate::sys::nt;
-use crate::{blocks, channel, events, memory};
+use crate::{blocks, channel, events};
 
 /// The sending side while there is no channel.
 struct NoChannel;
@@ -27,15 +26,15 @@ impl PacketPort for NoChannel {
     }
 }
 
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What was done already, as a future.
-fn ready<'a, T: Send + 'a>(value: T) -> Boxed<'a, T> {
-    memory::future(core::future::ready(value))
+impl WindowsBus {
+    /// What was done already, as a future.
+    fn ready<'a, T: Send + 'a>(&self, value: T) -> Boxed<'a, T> {
+        self.reserve.future(core::future::ready(value))
+    }
 }
 
-/// Written out, without `async_trait`, because its boxes cannot fail: these come from [`memory::future`]. The work items
-/// that poll them run at PASSIVE_LEVEL, where the operations may block.
+/// Written out, without `async_trait`, because its boxes cannot fail: these come from the bus's [`crate::memory::Reserve`].
+/// The work items that poll them run at PASSIVE_LEVEL, where the operations may block.
 impl Platform for WindowsBus {
     fn instance(&self) -> InstanceId {
         self.instance
@@ -57,10 +56,9 @@ impl Platform for WindowsBus {
     }
 
     fn wake(&self) {
-        for task in [&self.pump, &self.publisher] {
-            task.point.signal();
-            task.poll_soon();
-        }
+        self.pump.point.signal();
+        self.pump.poll_soon();
+        self.wake_publisher();
         self.lifecycle.wake();
         self.children.wake();
     }
@@ -70,11 +68,11 @@ impl Platform for WindowsBus {
         'a: 'b,
     {
         match waiter {
-            Waiter::Pump => memory::future(self.pump.point.wait(deadline)),
-            Waiter::Publisher => memory::future(self.publisher.point.wait(deadline)),
+            Waiter::Pump => self.reserve.future(self.pump.point.wait(deadline)),
+            Waiter::Publisher => self.reserve.future(self.publisher.point.wait(deadline)),
             Waiter::Function(slot) => match self.children.point(slot) {
-                Some(block) => memory::future(block.point.wait(deadline)),
-                None => ready(()),
+                Some(block) => self.reserve.future(block.point.wait(deadline)),
+                None => self.ready(()),
             },
         }
     }
@@ -94,42 +92,30 @@ impl Platform for WindowsBus {
         if !opened {
             self.engine.with(|engine| engine.channel.iter_mut().for_each(|channel| channel.set_open(false)));
         }
-        ready(if opened { Ok(()) } else { Err(PlatformError::ChannelOpen) })
+        self.ready(if opened { Ok(()) } else { Err(PlatformError::ChannelOpen) })
     }
 
     fn close_channel<'a, 'b>(&'a self) -> Boxed<'b, ()>
     where
         'a: 'b,
     {
-        let handle = self.engine.with(|engine| {
-            let channel = engine.channel.as_mut().filter(|channel| channel.is_open())?;
-            channel.set_open(false);
-            Some(channel.handle())
-        });
-        if let Some(handle) = handle {
-            self.closing.store(true, Ordering::Release);
-            channel::disable(handle);
-        }
-        ready(())
+        self.shut_channel();
+        self.ready(())
     }
 
     fn reserve_config_window<'a, 'b>(&'a self) -> Boxed<'b, Result<u64, PlatformError>>
     where
         'a: 'b,
     {
-        ready(self.map_config_window())
+        self.ready(self.map_config_window())
     }
 
     fn release_config_window<'a, 'b>(&'a self) -> Boxed<'b, ()>
     where
         'a: 'b,
     {
-        let (window, base) = self.config.with(|config| (config.window.0.take(), core::mem::take(&mut config.base)));
-        if let Some(window) = window {
-            window.unmap();
-            self.ranges.with(|ranges| ranges.give_back(base));
-        }
-        ready(())
+        self.unmap_config_window();
+        self.ready(())
     }
 
     fn reserve_window<'a, 'b>(&'a self, need: WindowNeed) -> Boxed<'b, Result<Window, PlatformError>>
@@ -147,7 +133,7 @@ impl Platform for WindowsBus {
                 ),
             );
         }
-        ready(window.ok_or(PlatformError::NoMmioSpace))
+        self.ready(window.ok_or(PlatformError::NoMmioSpace))
     }
 
     fn release_window<'a, 'b>(&'a self, window: Window) -> Boxed<'b, ()>
@@ -155,7 +141,7 @@ impl Platform for WindowsBus {
         'a: 'b,
     {
         self.ranges.with(|ranges| ranges.give_back(window.base));
-        ready(())
+        self.ready(())
     }
 
     fn publish<'a, 'b, 'c>(&'a self, function: &'b FunctionInfo) -> Boxed<'c, Result<(), PlatformError>>
@@ -163,7 +149,7 @@ impl Platform for WindowsBus {
         'a: 'c,
         'b: 'c,
     {
-        ready(self.children.publish(self.device, function))
+        self.ready(self.children.publish(self.device, function))
     }
 
     fn unpublish<'a, 'b>(&'a self, slot: Slot, reason: RemovalReason) -> Boxed<'b, ()>
@@ -171,7 +157,7 @@ impl Platform for WindowsBus {
         'a: 'b,
     {
         self.report_ledger(slot);
-        memory::future(Unpublish::new(self, &self.publisher.point, slot, reason))
+        self.reserve.future(Unpublish::new(self, &self.publisher.point, slot, reason))
     }
 
     fn interrupt_recreated(&self, handle: InterruptHandle, slot: Slot, entry: MsiEntry) {
@@ -203,6 +189,28 @@ impl Platform for WindowsBus {
 }
 
 impl WindowsBus {
+    /// Closes the channel, unless that was done, by us or by the host. PASSIVE_LEVEL.
+    pub(crate) fn shut_channel(&self) {
+        let handle = self.engine.with(|engine| {
+            let channel = engine.channel.as_mut().filter(|channel| channel.is_open())?;
+            channel.set_open(false);
+            Some(channel.handle())
+        });
+        if let Some(handle) = handle {
+            self.closing.store(true, Ordering::Release);
+            channel::disable(handle);
+        }
+    }
+
+    /// Unmaps the config window, where it is mapped. PASSIVE_LEVEL.
+    pub(crate) fn unmap_config_window(&self) {
+        let (window, base) = self.config.with(|config| (config.window.0.take(), core::mem::take(&mut config.base)));
+        if let Some(window) = window {
+            window.unmap();
+            self.ranges.with(|ranges| ranges.give_back(base));
+        }
+    }
+
     fn map_config_window(&self) -> Result<u64, PlatformError> {
         let base = self.ranges.with(Ranges::take_config_window).ok_or(PlatformError::NoMmioSpace)?;
         let Some(window) = MappedWindow::map(base) else {

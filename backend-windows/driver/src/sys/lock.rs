@@ -3,17 +3,17 @@
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 
-use wdk_sys::{
-    NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFSPINLOCK,
-    call_unsafe_wdf_function_binding,
-};
+use wdk_sys::{NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDFSPINLOCK, call_unsafe_wdf_function_binding};
 
 use super::{check, handle};
 use crate::memory;
 
-/// A value that is reached under a spin lock, at DISPATCH_LEVEL. The lock belongs to the device it was made for.
+/// A value that is reached under a spin lock, at DISPATCH_LEVEL.
+///
+/// The lock is no child of a device, with which it would be deleted: the value may be reached for longer than that, by who
+/// holds an interface of a child. It is deleted when this is dropped.
 pub struct SpinLock<T> {
-    lock: WDFSPINLOCK,
+    lock: Lock,
     value: UnsafeCell<T>,
 }
 
@@ -23,14 +23,14 @@ unsafe impl<T: Send> Send for SpinLock<T> {}
 unsafe impl<T: Send> Sync for SpinLock<T> {}
 
 impl<T> SpinLock<T> {
-    /// Makes a lock that is deleted with `parent`.
-    pub fn new(parent: WDFDEVICE, value: T) -> Result<SpinLock<T>, NTSTATUS> {
-        Ok(SpinLock { lock: create(parent)?, value: UnsafeCell::new(value) })
+    /// Makes a lock around a value. At most DISPATCH_LEVEL.
+    pub fn new(value: T) -> Result<SpinLock<T>, NTSTATUS> {
+        Ok(SpinLock { lock: Lock::new()?, value: UnsafeCell::new(value) })
     }
 
     /// The same in memory of its own, for a large value: kernel stacks are small, and moves through them are copies.
-    pub fn boxed(parent: WDFDEVICE, value: T) -> Result<Box<SpinLock<T>>, NTSTATUS> {
-        let lock = create(parent)?;
+    pub fn boxed(value: T) -> Result<Box<SpinLock<T>>, NTSTATUS> {
+        let lock = Lock::new()?;
         let room = memory::try_room().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
         Ok(Box::write(room, SpinLock { lock, value: UnsafeCell::new(value) }))
     }
@@ -39,19 +39,31 @@ impl<T> SpinLock<T> {
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         // SAFETY: WdfSpinLockAcquire/Release on a live lock, paired; between the two nobody else reaches the value.
         unsafe {
-            call_unsafe_wdf_function_binding!(WdfSpinLockAcquire, self.lock);
+            call_unsafe_wdf_function_binding!(WdfSpinLockAcquire, self.lock.0);
             let result = f(&mut *self.value.get());
-            call_unsafe_wdf_function_binding!(WdfSpinLockRelease, self.lock);
+            call_unsafe_wdf_function_binding!(WdfSpinLockRelease, self.lock.0);
             result
         }
     }
 }
 
-#[inline(never)]
-fn create(parent: WDFDEVICE) -> Result<WDFSPINLOCK, NTSTATUS> {
-    let mut attributes = WDF_OBJECT_ATTRIBUTES { ParentObject: parent.cast(), ..handle::attributes() };
-    let mut lock = core::ptr::null_mut();
-    // SAFETY: WdfSpinLockCreate with initialised attributes and a live parent.
-    check(unsafe { call_unsafe_wdf_function_binding!(WdfSpinLockCreate, &mut attributes, &mut lock) })?;
-    Ok(lock)
+/// A WDF spin lock of the driver, deleted when dropped.
+struct Lock(WDFSPINLOCK);
+
+impl Lock {
+    #[inline(never)]
+    fn new() -> Result<Lock, NTSTATUS> {
+        let mut attributes = handle::attributes();
+        let mut lock = core::ptr::null_mut();
+        // SAFETY: WdfSpinLockCreate with initialised attributes; without a parent in them the lock is the driver object's.
+        check(unsafe { call_unsafe_wdf_function_binding!(WdfSpinLockCreate, &mut attributes, &mut lock) })?;
+        Ok(Lock(lock))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // SAFETY: WdfObjectDelete at DISPATCH_LEVEL at most, once, on a lock that nobody holds: its owner is being dropped.
+        unsafe { call_unsafe_wdf_function_binding!(WdfObjectDelete, self.0.cast()) }
+    }
 }

@@ -10,14 +10,15 @@ use hvpci_loader::{scenario, world};
 
 const USAGE: &str = "\
 usage: loader list
-       loader run FILE SCENARIO[:STEP] [--fail-at N] [--verbose]   one run, in this process
+       loader run FILE SCENARIO[:STEP] [--fail-at N | --fail-from N] [--jitter SEED] [--verbose]   one run, in this process
        loader all FILE [PREFIX...]                                 every scenario, each step in its own process
-       loader allocations FILE                                     every allocation fails in turn
+       loader allocations FILE                                     every allocation fails in turn; then it and all later ones
+       loader jitter FILE COUNT PREFIX...                          those scenarios, each with COUNT seeds of jitter
        loader expect FILE SCENARIO VERDICT                         the run has to end with this verdict
 ";
 
-/// Real time a run may take. Virtual time costs none.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Real time a run may take before it counts as hung: seconds would do, but for machines that are busy. Virtual time costs none.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         ["run", file, name, options @ ..] => run(file, name, options),
         ["all", file, prefixes @ ..] => all(file, prefixes),
         ["allocations", file] => allocations(file),
+        ["jitter", file, count, prefixes @ ..] => jitter(file, count, prefixes),
         ["expect", file, name, verdict] => expect(file, name, verdict),
         _ => {
             eprint!("{USAGE}");
@@ -54,9 +56,16 @@ fn run(file: &str, name: &str, options: &[&str]) -> bool {
     while let Some(option) = options.next() {
         match *option {
             "--verbose" => fail::loud(true),
-            "--fail-at" => {
-                let at = options.next().and_then(|at| at.parse().ok()).unwrap_or(0);
-                world::with(|world| world.allocations.fail_at = at);
+            "--fail-at" | "--fail-from" | "--jitter" => {
+                let Some(at) = options.next().and_then(|at| at.parse::<u32>().ok()) else {
+                    eprintln!("{option} needs a number");
+                    return false;
+                };
+                world::with(|world| match *option {
+                    "--jitter" => world::start_jitter(at.into()),
+                    "--fail-at" => world.allocations.fail_at = at,
+                    _ => world.allocations.fail_from = at,
+                });
             }
             other => {
                 eprintln!("unknown option {other}");
@@ -157,7 +166,10 @@ fn many(file: &str, jobs: &[(String, Vec<String>)]) -> bool {
                     let ended = child(file, name, &options);
                     let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     let title = format!("{name} {}", options.join(" "));
-                    println!("{:10} {:30} {:.2} s", ended.word(), title.trim_end(), ended.seconds);
+                    // The reason on the same line: of a long output only some may be kept.
+                    let why = if ended.passed() { "" } else { ended.output.lines().last().unwrap_or_default() };
+                    let line = format!("{:10} {:30} {:.2} s  {why}", ended.word(), title.trim_end(), ended.seconds);
+                    println!("{}", line.trim_end());
                     if !ended.passed() {
                         *failed += 1;
                         println!("{}", indent(&ended.output));
@@ -189,6 +201,20 @@ fn all(file: &str, prefixes: &[&str]) -> bool {
     many(file, &jobs)
 }
 
+/// Other orders of events than those that this machine comes to by itself.
+fn jitter(file: &str, count: &str, prefixes: &[&str]) -> bool {
+    let Ok(count) = count.parse::<u32>() else {
+        eprint!("{USAGE}");
+        return false;
+    };
+    let wanted = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let named = scenario::all().filter(|scenario| wanted(scenario.name));
+    let steps = named.flat_map(|scenario| (1..=scenario.steps).map(move |step| format!("{}:{step}", scenario.name)));
+    let seeded =
+        |name: String| (1..=count).map(move |seed| (name.clone(), vec!["--jitter".to_owned(), seed.to_string()]));
+    many(file, &steps.flat_map(seeded).collect::<Vec<_>>())
+}
+
 fn allocations(file: &str) -> bool {
     let whole = child(file, "allocation", &[]);
     let count = whole.output.lines().find_map(|line| line.strip_prefix("allocations: ")?.parse::<u32>().ok());
@@ -196,9 +222,11 @@ fn allocations(file: &str) -> bool {
         println!("without a failing allocation: {}\n{}", whole.word(), indent(&whole.output));
         return false;
     };
-    println!("{count} allocations from load to unload; each fails once");
+    println!("{count} allocations from load to unload; each fails alone, and with all that come after it");
+    let job = |way: &str, at: u32| ("allocation".to_owned(), vec![way.to_owned(), at.to_string()]);
+    let ways = ["--fail-at", "--fail-from"];
     let jobs: Vec<(String, Vec<String>)> =
-        (1..=count).map(|at| ("allocation".to_owned(), vec!["--fail-at".to_owned(), at.to_string()])).collect();
+        ways.iter().flat_map(|way| (1..=count).map(move |at| job(way, at))).collect();
     many(file, &jobs)
 }
 

@@ -5,7 +5,9 @@
 //! nothing can ever happen again is found at once and named.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hvpci_core::Time;
 use hvpci_mock::host::{Host, HostOptions};
@@ -18,6 +20,8 @@ pub struct World {
     now: u64,
     running: u32,
     blocked: u32,
+    /// Blocked threads that wait for a spin lock.
+    spinning: u32,
     epoch: u64,
     deadlines: BTreeMap<u64, u32>,
     waiting: HashMap<u64, String>,
@@ -39,12 +43,14 @@ pub struct World {
 }
 
 /// Counts what can fail for want of memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Allocations {
     /// So far.
     pub count: u32,
     /// The one that fails, from 1; 0 for none.
     pub fail_at: u32,
+    /// The first of those that fail, all that come after it included; 0 for none.
+    pub fail_from: u32,
 }
 
 /// What a waiter finds when it looks.
@@ -67,6 +73,7 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
         now: 1_000_000_000,
         running: 1,
         blocked: 0,
+        spinning: 0,
         epoch: 0,
         deadlines: BTreeMap::new(),
         waiting: HashMap::new(),
@@ -88,7 +95,33 @@ fn lock() -> MutexGuard<'static, World> {
 
 /// Looks at the world or changes it. Never calls the driver from inside.
 pub fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
+    jitter();
     f(&mut lock())
+}
+
+/// The state of the numbers that [`jitter`] goes by; 0 for no jitter.
+static JITTER: AtomicU64 = AtomicU64::new(0);
+
+/// From now on threads are held up at calls of the fakes, here and there: other orders of events than this machine's come
+/// about. Which calls follows from the seed, and from which thread comes first.
+pub fn start_jitter(seed: u64) {
+    JITTER.store(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, Ordering::Relaxed);
+}
+
+fn jitter() {
+    let mut random = JITTER.load(Ordering::Relaxed);
+    if random == 0 {
+        return;
+    }
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    JITTER.store(random, Ordering::Relaxed);
+    match random >> 58 {
+        0 => std::thread::sleep(Duration::from_micros(random % 300)),
+        1..16 => std::thread::yield_now(),
+        _ => {}
+    }
 }
 
 /// The same where nobody may be able to give the lock: in a signal handler that reports.
@@ -123,6 +156,7 @@ impl World {
     pub fn changed(&mut self) {
         self.running += self.blocked;
         self.blocked = 0;
+        self.spinning = 0;
         self.epoch += 1;
         SHARED.stirred.notify_all();
     }
@@ -130,7 +164,8 @@ impl World {
     /// Whether the driver's next allocation fails. `what` names it.
     pub fn allocation_fails(&mut self, what: &str) -> bool {
         self.allocations.count += 1;
-        let fails = self.allocations.count == self.allocations.fail_at;
+        let Allocations { count, fail_at, fail_from } = self.allocations;
+        let fails = count == fail_at || (fail_from != 0 && count >= fail_from);
         if fails {
             trace!("allocation {} fails: {what}", self.allocations.count);
         }
@@ -148,7 +183,16 @@ pub fn waiting() -> String {
 }
 
 /// Waits until `look` finds what it looks for. Waiting threads let the clock run.
-pub fn wait<T>(what: &str, mut look: impl FnMut(&mut World) -> Step<T>) -> T {
+pub fn wait<T>(what: &str, look: impl FnMut(&mut World) -> Step<T>) -> T {
+    wait_as(what, false, look)
+}
+
+/// Waits for a spin lock. Whoever holds one does not wait, so that some thread runs: the clock never moves meanwhile.
+pub fn spin<T>(what: &str, look: impl FnMut(&mut World) -> Step<T>) -> T {
+    wait_as(what, true, look)
+}
+
+fn wait_as<T>(what: &str, spins: bool, mut look: impl FnMut(&mut World) -> Step<T>) -> T {
     let mut world = lock();
     loop {
         let deadline = match look(&mut world) {
@@ -165,9 +209,11 @@ pub fn wait<T>(what: &str, mut look: impl FnMut(&mut World) -> Step<T>) -> T {
         world.waiting.insert(ticket, format!("{what} (IRQL {})", crate::irql::current()));
         world.running -= 1;
         world.blocked += 1;
+        world.spinning += u32::from(spins);
         let epoch = world.epoch;
         if world.running == 0 {
-            match world.deadlines.keys().next().copied() {
+            // With somebody at a spin lock it is a deadlock whatever the deadlines: no time that passes gives the lock back.
+            match world.deadlines.keys().next().copied().filter(|_| world.spinning == 0) {
                 Some(at) => {
                     world.now = world.now.max(at);
                     world.changed();

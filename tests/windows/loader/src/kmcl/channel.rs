@@ -50,6 +50,7 @@ unsafe extern "win64" fn VmbChannelAllocate(parent: usize, server: u8, out: *mut
             bus,
             enabled: false,
             open: false,
+            told: false,
             process: 0,
             processed: 0,
             pointer: 0,
@@ -95,8 +96,11 @@ unsafe extern "win64" fn VmbChannelInitSetStateChangeCallbacks(handle: usize, ca
         rule!(size == 48, "VMB_CHANNEL_STATE_CHANGE_CALLBACKS.Size is {size}, not 48");
         std::array::from_fn(|at| callbacks.cast::<usize>().add(1 + at).read())
     };
-    setting_up(handle, "VmbChannelInitSetStateChangeCallbacks", |channel| channel.states = states);
-    status::SUCCESS
+    let refuses = with(|world| world.kmcl.refuses_state_changes);
+    setting_up(handle, "VmbChannelInitSetStateChangeCallbacks", |channel| {
+        channel.states = if refuses { [0; 5] } else { states };
+    });
+    if refuses { status::INVALID_PARAMETER } else { status::SUCCESS }
 }
 
 unsafe extern "win64" fn VmbClientChannelInitSetRingBufferPageCount(
@@ -157,7 +161,7 @@ unsafe extern "win64" fn VmbChannelEnable(handle: usize) -> i32 {
             return Err(STATUS_INVALID_DEVICE_STATE);
         }
         let channel = self::channel(&mut world.kmcl, handle, "VmbChannelEnable");
-        (channel.enabled, channel.open) = (true, true);
+        (channel.enabled, channel.open, channel.told) = (true, true, false);
         trace!("channel of bus {} opened", bus.0);
         world.changed();
         Ok(states)
@@ -174,10 +178,15 @@ unsafe extern "win64" fn VmbChannelEnable(handle: usize) -> i32 {
 
 unsafe extern "win64" fn VmbChannelDisable(handle: usize) {
     irql::exactly(PASSIVE, "VmbChannelDisable");
-    let bus = with(|world| {
+    let (bus, closed) = with(|world| {
         let now = world.time();
         let channel = channel(&mut world.kmcl, handle, "VmbChannelDisable");
+        rule!(
+            !channel.told,
+            "VmbChannelDisable: the host closed the channel, which disabled it, and the driver was told"
+        );
         rule!(channel.enabled, "VmbChannelDisable: not enabled");
+        let closed = if channel.open { channel.states[1] } else { 0 };
         (channel.enabled, channel.open) = (false, false);
         channel.pending.clear();
         let bus = channel.bus;
@@ -185,7 +194,7 @@ unsafe extern "win64" fn VmbChannelDisable(handle: usize) {
             world.host.close_channel(bus, now);
         }
         trace!("channel of bus {} closed", bus.0);
-        bus
+        (bus, closed)
     });
     // "No packet arrives once this has returned": wait for callbacks that run, then end what is outstanding.
     wait("VmbChannelDisable", |world| {
@@ -193,6 +202,8 @@ unsafe extern "win64" fn VmbChannelDisable(handle: usize) {
         if busy { Step::Sleep } else { Step::Done(()) }
     });
     deliver::cancel_outstanding(handle);
+    // EVT_VMB_CHANNEL_CLOSED is called whichever side closes.
+    deliver::state_changed(handle, closed, "EvtChannelClosed");
     trace!("bus {} is quiet", bus.0);
 }
 
@@ -200,7 +211,7 @@ unsafe extern "win64" fn VmbChannelCleanup(handle: usize) {
     irql::exactly(PASSIVE, "VmbChannelCleanup");
     with(|world| {
         let channel = channel(&mut world.kmcl, handle, "VmbChannelCleanup");
-        rule!(!channel.enabled, "VmbChannelCleanup of an enabled channel");
+        rule!(!channel.enabled || channel.told, "VmbChannelCleanup of an enabled channel");
         let left = world.kmcl.packets.values().filter(|packet| packet.channel == handle).count();
         rule!(left == 0, "VmbChannelCleanup: {left} packet(s) of the channel are not freed");
         world.kmcl.channels.remove(&handle);

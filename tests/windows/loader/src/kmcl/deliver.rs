@@ -132,6 +132,7 @@ fn complete(handle: usize, result: i32, at: usize, bytes: u32) {
     let routine = with(|world| {
         world.kmcl.packets.get_mut(&handle).filter(|packet| packet.sent).map(|packet| {
             packet.sent = false;
+            packet.completing = Some((std::thread::current().id(), at, bytes));
             packet.routine
         })
     });
@@ -141,6 +142,11 @@ fn complete(handle: usize, result: i32, at: usize, bytes: u32) {
     // SAFETY: EVT_VMB_PACKET_COMPLETION_ROUTINE, as the driver registered it.
     let routine: unsafe extern "win64" fn(usize, i32, usize, u32) = unsafe { std::mem::transmute(routine) };
     irql::at(DISPATCH, "EvtPacketCompletion", || unsafe { routine(handle, result, at, bytes) });
+    with(|world| {
+        if let Some(packet) = world.kmcl.packets.get_mut(&handle) {
+            packet.completing = None;
+        }
+    });
 }
 
 /// Completes what is outstanding on a channel that closed.
@@ -180,5 +186,12 @@ pub fn channel_lost(bus: hvpci_mock::host::BusId) {
         if busy { Step::Sleep } else { Step::Done(()) }
     });
     cancel_outstanding(handle);
-    state_changed(handle, closed, "EvtChannelClosed");
+    if closed != 0 {
+        state_changed(handle, closed, "EvtChannelClosed");
+        with(|world| {
+            if let Some(channel) = world.kmcl.channels.get_mut(&handle) {
+                channel.told = true;
+            }
+        });
+    }
 }

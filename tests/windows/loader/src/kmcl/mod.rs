@@ -23,6 +23,8 @@ pub struct State {
     pub stale: Vec<usize>,
     next: usize,
     delivering: u32,
+    /// VmbChannelInitSetStateChangeCallbacks refuses: its structure's version is not public text.
+    pub refuses_state_changes: bool,
     /// Incoming packets completed so far.
     pub completed: u64,
     /// Packets that want no answer and are in the ring: channel and packet.
@@ -49,6 +51,8 @@ pub struct Channel {
     pub enabled: bool,
     /// Opened at the host's end.
     pub open: bool,
+    /// The host has closed it, and the driver was told: KMCL has disabled it by itself.
+    told: bool,
     process: usize,
     processed: usize,
     pointer: usize,
@@ -69,6 +73,8 @@ pub struct Packet {
     pointer: usize,
     /// Sent, and its completion routine has not been called.
     sent: bool,
+    /// The thread that calls its completion routine now, and the answer: where it is and how long.
+    completing: Option<(std::thread::ThreadId, usize, u32)>,
 }
 
 impl State {

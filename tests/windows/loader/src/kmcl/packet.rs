@@ -33,7 +33,10 @@ unsafe extern "win64" fn VmbPacketAllocate(handle: usize) -> usize {
             return 0;
         }
         let packet = world.kmcl.handle();
-        world.kmcl.packets.insert(packet, Packet { channel: handle, routine: 0, pointer: 0, sent: false });
+        world
+            .kmcl
+            .packets
+            .insert(packet, Packet { channel: handle, routine: 0, pointer: 0, sent: false, completing: None });
         packet
     })
 }
@@ -73,6 +76,13 @@ unsafe extern "win64" fn VmbPacketSend(handle: usize, buffer: *const u8, bytes: 
     with(|world| {
         let sent = packet(&mut world.kmcl, handle, "VmbPacketSend");
         rule!(!sent.sent, "VmbPacketSend of a packet that is under way");
+        if let Some((thread, answer, length)) = sent.completing {
+            let own = thread == std::thread::current().id();
+            rule!(!own, "VmbPacketSend of a packet from its own completion routine");
+            // Another processor was faster than the routine's return. The answer went with the packet's earlier use.
+            // SAFETY: the answer's memory is there until the routine has returned and `completing` is cleared.
+            unsafe { (answer as *mut u8).write_bytes(0xDD, if answer == 0 { 0 } else { length as usize }) };
+        }
         let wants = flags & WAIT_FOR_COMPLETION != 0;
         let (at, routine) = (sent.channel, sent.routine);
         rule!(routine != 0, "VmbPacketSend without a completion routine: KMCL would free the packet");

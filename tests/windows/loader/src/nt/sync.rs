@@ -6,7 +6,7 @@ use std::thread::{self, ThreadId};
 use crate::irql::{self, APC, DISPATCH};
 use crate::nt::status;
 use crate::rule;
-use crate::world::{Step, World, wait, with};
+use crate::world::{Step, World, spin, wait, with};
 
 /// What can be waited for, by its address.
 #[derive(Debug, Default)]
@@ -26,7 +26,8 @@ struct Signal {
 #[derive(Clone, Copy, Debug)]
 struct Lock {
     owner: ThreadId,
-    wanted: u32,
+    /// Somebody looked while it was held, and has to look again when it is given back.
+    wanted: bool,
 }
 
 impl State {
@@ -40,6 +41,26 @@ impl State {
         if let Some(signal) = self.signals.get_mut(&at) {
             signal.on = true;
         }
+    }
+
+    /// Takes a spin lock for a thread; false if it is held. Who finds it held looks again.
+    fn take(&mut self, at: usize, thread: ThreadId, what: &str) -> bool {
+        match self.locks.get_mut(&at) {
+            Some(lock) => {
+                rule!(lock.owner != thread, "{what}({at:#x}): this thread holds it already");
+                lock.wanted = true;
+                false
+            }
+            None => self.locks.insert(at, Lock { owner: thread, wanted: false }).is_none(),
+        }
+    }
+
+    /// Gives a spin lock back; true if somebody has to look again.
+    fn give(&mut self, at: usize, thread: ThreadId, what: &str) -> bool {
+        let lock = self.locks.remove(&at);
+        rule!(lock.is_some(), "{what}({at:#x}): not held");
+        rule!(lock.is_some_and(|lock| lock.owner == thread), "{what}({at:#x}): another thread holds it");
+        lock.is_some_and(|lock| lock.wanted)
     }
 
     /// Memory goes away: what in it is still in use.
@@ -227,22 +248,9 @@ pub fn wait_for(objects: &[usize], any: bool, until: Option<u64>, what: &str) ->
 /// Takes a spin lock; the caller has raised the IRQL.
 pub fn acquire(at: usize, what: &str) {
     let me = thread::current().id();
-    let mut counted = false;
-    wait(what, |world| {
+    spin(what, |world| {
         rule!(!world.nt.pool.was_freed(at), "{what}({at:#x}): in freed pool");
-        match world.nt.sync.locks.get_mut(&at) {
-            Some(lock) => {
-                rule!(lock.owner != me, "{what}({at:#x}): this thread holds it already");
-                if !std::mem::replace(&mut counted, true) {
-                    lock.wanted += 1;
-                }
-                Step::Sleep
-            }
-            None => {
-                world.nt.sync.locks.insert(at, Lock { owner: me, wanted: 0 });
-                Step::Done(())
-            }
-        }
+        if world.nt.sync.take(at, me, what) { Step::Done(()) } else { Step::Sleep }
     });
     irql::held(1);
 }
@@ -250,14 +258,10 @@ pub fn acquire(at: usize, what: &str) {
 /// Gives a spin lock back.
 pub fn release(at: usize, what: &str) {
     let me = thread::current().id();
-    with(|world| match world.nt.sync.locks.remove(&at) {
-        Some(lock) => {
-            rule!(lock.owner == me, "{what}({at:#x}): another thread holds it");
-            if lock.wanted > 0 {
-                world.changed();
-            }
+    with(|world| {
+        if world.nt.sync.give(at, me, what) {
+            world.changed();
         }
-        None => rule!(false, "{what}({at:#x}): not held"),
     });
     irql::held(-1);
 }
@@ -304,3 +308,24 @@ unsafe extern "win64" fn KeLowerIrql(level: u8) {
 crate::exports!("ntoskrnl.exe" => KeInitializeEvent, KeSetEvent, KeResetEvent, KeClearEvent, KeReadStateEvent,
     KeWaitForSingleObject, KeWaitForMultipleObjects, KeAcquireSpinLockRaiseToDpc, KeAcquireSpinLockAtDpcLevel,
     KeReleaseSpinLock, KeReleaseSpinLockFromDpcLevel, KeGetCurrentIrql, KfRaiseIrql, KeLowerIrql);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A waiter that finds the lock taken by somebody else is still a waiter: whoever gives it back next has to wake it.
+    #[test]
+    fn a_waiter_that_loses_the_race_is_woken_by_the_next_owner() {
+        let ids: Vec<ThreadId> = (0..3).filter_map(|_| thread::spawn(|| thread::current().id()).join().ok()).collect();
+        let [first, second, third] = ids[..] else { panic!("three threads") };
+        let mut state = State::default();
+        assert!(state.take(8, first, "test"));
+        assert!(!state.take(8, second, "test") && !state.take(8, third, "test"));
+        assert!(state.give(8, first, "test"), "two wait");
+        assert!(state.take(8, second, "test"));
+        assert!(!state.take(8, third, "test"), "looked again, too late");
+        assert!(state.give(8, second, "test"), "the third still waits");
+        assert!(state.take(8, third, "test"));
+        assert!(!state.give(8, third, "test"), "nobody waits");
+    }
+}

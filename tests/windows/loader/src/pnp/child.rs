@@ -193,9 +193,12 @@ pub fn await_children(fdo: usize, count: usize, seconds: u64) -> Vec<usize> {
     })
 }
 
-/// A function driver is there: the child gets its resources and starts.
+/// A function driver is there: the child gets its resources and starts, unless it has gone meanwhile.
 pub fn start_child(bus: BusId, pdo: usize) -> Result<(), i32> {
     pnp::exclusively(bus, || {
+        if with(|world| world.wdf.objects.is_deleted(pdo) || !world.wdf.devices.contains_key(&pdo)) {
+            return Err(status::NO_SUCH_DEVICE);
+        }
         let assigned = arbiter::within(bus, &arbiter::required(pdo)?)?;
         pnp::start(pdo, assigned)
     })

@@ -5,7 +5,7 @@ use hvpci_mock::host::HostOptions;
 use crate::nt::io::ADAPTER;
 use crate::pnp::interface::{BusInterface, config_irp};
 use crate::scenario::Scenario;
-use crate::scenario::steps::{Up, boot, down, start_children, up};
+use crate::scenario::steps::{Up, at_host, boot, down, lose_function, start_children, up};
 use crate::world::with;
 use crate::{expect, pnp};
 
@@ -36,8 +36,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "interface-outlives",
-        about: "an interface held across its function's removal reads all ones",
-        steps: 1,
+        about: "an interface held across the removal of its function, of its bus, reads all ones",
+        steps: 2,
         run: outlives,
     },
 ];
@@ -137,21 +137,24 @@ fn resources(file: &str, _step: u32) {
     down(machine, &buses);
 }
 
-fn outlives(file: &str, _step: u32) {
+/// 1: the function goes. 2: the whole bus device goes, by a rescind.
+fn outlives(file: &str, step: u32) {
     let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
     let up = up(buses[0], 1);
     start_children(&up);
     let interface = query(&up);
-    with(|world| {
-        let now = world.time();
-        world.host.remove_function(buses[0], now, hvpci_core::Slot::ZERO);
-        world.changed();
-    });
-    let gone = pnp::child::await_children(up.fdo, 0, 100);
-    expect!(gone.is_empty(), "the function is gone and its child is not");
+    if step == 1 {
+        lose_function(&up);
+    } else {
+        at_host(|host, now| host.rescind(buses[0], now));
+        crate::world::sleep(5_000_000_000);
+        let gone = with(|world| !world.pnp.fdos.contains_key(&buses[0]) && world.wdf.objects.is_deleted(up.fdo));
+        expect!(gone, "the bus device is still there 5 s after its rescind");
+    }
     let read = interface.read(0, 4);
     expect!(read.iter().all(|byte| *byte == 0xFF), "a removed function reads {read:02x?}");
     interface.write(4, &[6, 0]);
+    expect!(interface.dma_adapter() == 0, "a removed function has a DMA adapter");
     interface.release();
     down(machine, &buses);
 }

@@ -13,7 +13,7 @@ use crate::pnp;
 use crate::pnp::interface::BlockInterface;
 use crate::scenario::Scenario;
 use crate::scenario::machine::check_the_guest;
-use crate::scenario::steps::{Up, boot, down, start_children, up};
+use crate::scenario::steps::{Up, at_host, boot, down, lose_function, start_children, up};
 use crate::wdf::queue;
 use crate::world::{Step, World, sleep, spawn, wait, with};
 use crate::{expect, fail};
@@ -94,13 +94,7 @@ fn interface(file: &str, _step: u32) {
     expect!(interface.read(3, 16).is_ok(), "no block in D3");
     let back = pnp::power_up(up.pdos[0], pnp::D3);
     expect!(back.is_ok(), "D0 failed: {back:x?}");
-    with(|world| {
-        let now = world.time();
-        world.host.remove_function(bus, now, Slot::ZERO);
-        world.changed();
-    });
-    let left = pnp::child::await_children(up.fdo, 0, 100);
-    expect!(left.is_empty(), "the function is gone and its child is not");
+    lose_function(&up);
     let late = interface.read(3, 16);
     expect!(late == Err(status::NO_SUCH_DEVICE), "a block of a function that is gone: {late:x?}");
     expect!(interface.write(3, &[1]) == status::NO_SUCH_DEVICE, "a block of a function that is gone was written");
@@ -149,10 +143,8 @@ fn ioctl(file: &str, _step: u32) {
 }
 
 fn invalidate(bus: BusId, mask: u64) {
-    with(|world| {
-        let now = world.time();
-        world.host.invalidate_block(bus, now, Slot::ZERO, mask);
-        world.changed();
+    at_host(|host, now| {
+        host.invalidate_block(bus, now, Slot::ZERO, mask);
     });
     sleep(10_000_000);
 }
@@ -238,14 +230,12 @@ fn rescind(file: &str, step: u32) {
     if step == 3 {
         pnp::remove_bus(bus, false);
     } else {
-        with(|world| {
-            let now = world.time();
+        at_host(|host, now| {
             if step == 1 {
-                world.host.rescind(bus, now);
+                host.rescind(bus, now);
             } else {
-                world.host.remove_function(bus, now, Slot::ZERO);
+                host.remove_function(bus, now, Slot::ZERO);
             }
-            world.changed();
         });
     }
     wait("the read", |_| if ended.load(Ordering::SeqCst) { Step::Done(()) } else { Step::Sleep });

@@ -8,7 +8,7 @@ use hvpci_mock::host::{Fault, FaultPlan, FaultRule, HostOptions, PacketKind, Tri
 
 use crate::scenario::Scenario;
 use crate::scenario::machine::{check_the_end, check_the_guest};
-use crate::scenario::steps::{boot, down, start_children, try_up, up};
+use crate::scenario::steps::{at_host, boot, down, start_children, try_up, up};
 use crate::world::{sleep, with};
 use crate::{expect, pnp};
 
@@ -32,6 +32,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "the host never answers D0, answers late, or goes: the start ends at MapTimeoutSeconds, or at once",
         steps: 4,
         run: silent_power,
+    },
+    Scenario {
+        name: "slow-host",
+        about: "every answer comes just before its deadline: the bus's start ends within nine minutes",
+        steps: 1,
+        run: slow_host,
     },
     Scenario {
         name: "slow-map",
@@ -78,11 +84,7 @@ fn silent_then_gone(file: &str, _step: u32) {
     let bus = buses[0];
     crate::world::spawn("an administrator", move || {
         sleep(5_000_000_000);
-        with(|world| {
-            let now = world.time();
-            world.host.rescind(bus, now);
-            world.changed();
-        });
+        at_host(|host, now| host.rescind(bus, now));
     });
     let began = with(|world| world.now());
     let _ = pnp::add_device(bus).and_then(|fdo| pnp::start_bus(bus, fdo));
@@ -166,11 +168,7 @@ fn silent_power(file: &str, step: u32) {
     if step == 4 {
         crate::world::spawn("an administrator", move || {
             sleep(7_000_000_000);
-            with(|world| {
-                let now = world.time();
-                world.host.rescind(bus, now);
-                world.changed();
-            });
+            at_host(|host, now| host.rescind(bus, now));
         });
     }
     let began = with(|world| world.now());
@@ -202,6 +200,22 @@ fn slow_map(file: &str, _step: u32) {
     let up = up(buses[0], 1);
     start_children(&up);
     down(machine, &buses);
+}
+
+/// Eight functions on one bus: no request is late, but all of them together are.
+fn slow_host(file: &str, _step: u32) {
+    let (mut machine, buses) = boot(file, HostOptions::default(), 1, 8);
+    let rule = FaultRule { trigger: Trigger::From(1), fault: Fault::Delay(Duration::from_secs(59)) };
+    with(|world| world.host.set_faults(buses[0], FaultPlan { rules: vec![rule] }));
+    let fdo = pnp::add_device(buses[0]).unwrap_or(0);
+    let began = with(|world| world.now());
+    let started = pnp::start_bus(buses[0], fdo);
+    let waited = with(|world| world.now() - began) / 1_000_000_000;
+    println!("the start ended after {waited} s: {started:x?}");
+    expect!(waited < 600, "the start took {waited} s: {started:x?}");
+    pnp::remove_bus(buses[0], false);
+    machine.unload();
+    check_the_guest();
 }
 
 /// 1: decode was left on, and the host lets the bus into D0. 2: a kernel died with the bus in D0 and its function running.

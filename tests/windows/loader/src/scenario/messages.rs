@@ -6,13 +6,13 @@ use std::time::Duration;
 use hvpci_core::Slot;
 use hvpci_mock::host::device::{BarSpec, Capability, Device};
 use hvpci_mock::host::packet::MessageType;
-use hvpci_mock::host::{BusId, Fault, FaultPlan, FunctionSpec, HostOptions};
+use hvpci_mock::host::{BusId, Fault, FaultPlan, FunctionSpec, HostOptions, Trigger};
 
 use crate::pnp::interface::BusInterface;
 use crate::pnp::{self, ACTION_SLEEP, D3};
 use crate::scenario::Scenario;
 use crate::scenario::machine::{GPU_BAR, Machine, check_the_guest, maps};
-use crate::scenario::steps::{Up, boot, down, start_children, up};
+use crate::scenario::steps::{Up, boot, down, lose_function, start_children, up};
 use crate::world::{sleep, with};
 use crate::{expect, wdf};
 
@@ -41,6 +41,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "the n-th CREATE_INTERRUPT is answered after its deadline: deleted again",
         steps: 6,
         run: late,
+    },
+    Scenario {
+        name: "messages-slow",
+        about: "each CREATE_INTERRUPT is answered just before its deadline: one deadline for all of them",
+        steps: 1,
+        run: slow,
     },
     Scenario {
         name: "messages-rescind",
@@ -204,6 +210,28 @@ fn late(file: &str, step: u32) {
     down(machine, &[bus]);
 }
 
+/// 59 s for each of six: no request is late, but the power callback must not take 354 s.
+fn slow(file: &str, _step: u32) {
+    let (machine, bus, up) = ready(file, 1);
+    let slow = |plan: FaultPlan, nth| {
+        let trigger = Trigger::Message(MessageType::CREATE_INTERRUPT3, nth);
+        plan.and(trigger, Fault::Delay(Duration::from_secs(59)))
+    };
+    with(|world| world.host.set_faults(bus, (1..=VECTORS.into()).fold(FaultPlan::default(), slow)));
+    let began = with(|world| world.now());
+    let started = pnp::child::start_child(bus, up.pdos[0]);
+    let waited = with(|world| world.now() - began) / 1_000_000_000;
+    expect!(started.is_err() && waited == 300, "the start ended after {waited} s, not 300: {started:x?}");
+    sleep(120_000_000_000);
+    none_left(bus);
+    let decodes = with(|world| world.host.function(bus, Slot::ZERO)).is_some_and(|function| function.decodes);
+    expect!(!decodes, "the failed child is still mapped");
+    with(|world| world.host.set_faults(bus, FaultPlan::default()));
+    start_children(&up);
+    all_arrive(&up);
+    down(machine, &[bus]);
+}
+
 fn rescind(file: &str, step: u32) {
     let (mut machine, bus, up) = ready(file, 1);
     create_faults(bus, step, Fault::Rescind);
@@ -219,13 +247,7 @@ fn surprise(file: &str, _step: u32) {
     let (machine, bus, up) = ready(file, 1);
     start_children(&up);
     all_arrive(&up);
-    with(|world| {
-        let now = world.time();
-        world.host.remove_function(bus, now, Slot::ZERO);
-        world.changed();
-    });
-    let left = pnp::child::await_children(up.fdo, 0, 100);
-    expect!(left.is_empty(), "the function is gone and its child is not");
+    lose_function(&up);
     expect!(sent(bus).1 == 0, "{} interrupts of a function that is gone were deleted", sent(bus).1);
     down(machine, &[bus]);
 }

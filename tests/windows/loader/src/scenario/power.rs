@@ -7,7 +7,7 @@ use crate::nt::debug;
 use crate::pnp::{self, ACTION_HIBERNATE, ACTION_SLEEP, D3, PREPARE_FOR_HIBERNATION};
 use crate::scenario::Scenario;
 use crate::scenario::machine::maps;
-use crate::scenario::steps::{Up, boot, down, start_children, up};
+use crate::scenario::steps::{Up, at_host, boot, down, no_children, start_children, up};
 use crate::world::with;
 use crate::{expect, trace};
 
@@ -29,6 +29,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "the system sleeps and wakes twice with a function running",
         steps: 1,
         run: sleep,
+    },
+    Scenario {
+        name: "sleep-gone",
+        about: "while the system sleeps the host takes the function away, or the channel",
+        steps: 2,
+        run: sleep_gone,
     },
     Scenario {
         name: "hibernate",
@@ -111,6 +117,31 @@ fn sleep(file: &str, _step: u32) {
     }
     trace!("{} maps over two sleeps", maps(buses[0]));
     expect!(maps(buses[0]) <= 3, "{} maps for two sleeps", maps(buses[0]));
+    down(machine, &buses);
+}
+
+/// 1: the function. 2: the channel.
+fn sleep_gone(file: &str, step: u32) {
+    let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let up = up(buses[0], 1);
+    start_children(&up);
+    system_down(&up, ACTION_SLEEP, D3);
+    at_host(|host, now| {
+        if step == 1 {
+            host.remove_function(buses[0], now, Slot::ZERO);
+        } else {
+            host.rescind(buses[0], now);
+        }
+    });
+    crate::world::sleep(5_000_000_000);
+    if step == 1 {
+        let back = pnp::power_up(up.fdo, D3);
+        expect!(back.is_ok(), "the bus did not wake: {back:x?}");
+        no_children(up.fdo);
+    } else {
+        let gone = with(|world| !world.pnp.fdos.contains_key(&buses[0]));
+        expect!(gone, "the bus is still there 5 s after its rescind: {}", crate::world::waiting());
+    }
     down(machine, &buses);
 }
 

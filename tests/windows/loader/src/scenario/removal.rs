@@ -1,12 +1,13 @@
 //! Functions and buses that go, in order and not.
 
 use hvpci_core::Slot;
-use hvpci_mock::host::{Fault, FaultPlan, HostOptions};
+use hvpci_mock::host::packet::MessageType;
+use hvpci_mock::host::{CountedMessage, Fault, FaultPlan, HostOptions};
 
 use crate::scenario::Scenario;
 use crate::scenario::machine::{GPU_BAR, check_the_guest, function};
-use crate::scenario::steps::{Up, boot, down, start_children, try_up, up};
-use crate::world::{World, sleep, with};
+use crate::scenario::steps::{at_host, boot, down, lose_function, no_children, start_children, try_up, up};
+use crate::world::{sleep, with};
 use crate::{expect, pnp};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -35,8 +36,25 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: 1,
         run: |f, _| surprise(f, false),
     },
+    Scenario {
+        name: "eject-at",
+        about: "the host asks for the function back at the n-th message of its start",
+        steps: 12,
+        run: |f, step| leaves_at(f, step, Fault::Eject(Slot::ZERO)),
+    },
+    Scenario {
+        name: "surprise-at",
+        about: "the host takes the function away at the n-th message of its start",
+        steps: 12,
+        run: |f, step| leaves_at(f, step, Fault::Remove(Slot::ZERO)),
+    },
     Scenario { name: "hot-add", about: "a function comes, goes and comes again", steps: 1, run: hot_add },
-    Scenario { name: "rescind", about: "the channel is rescinded while the function runs", steps: 1, run: rescind },
+    Scenario {
+        name: "rescind",
+        about: "the channel is rescinded while the function runs: KMCL tells of it, or only PnP does",
+        steps: 2,
+        run: rescind,
+    },
     Scenario { name: "rescind-at", about: "the channel is rescinded at the n-th message", steps: 12, run: rescind_at },
     Scenario {
         name: "channel-dies-at",
@@ -46,18 +64,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-fn at_host(f: impl FnOnce(&mut World)) {
-    with(|world| {
-        f(world);
-        world.changed();
-    });
-}
-
-fn no_children(up: &Up) {
-    let left = pnp::child::await_children(up.fdo, 0, 100);
-    expect!(left.is_empty(), "the function is gone and its child is not: {}", crate::world::waiting());
-}
-
 fn eject(file: &str, started: bool) {
     // The bus stays: what is left is seen at the end.
     let options = HostOptions { rescind_after_eject: false, ..HostOptions::default() };
@@ -66,11 +72,8 @@ fn eject(file: &str, started: bool) {
     if started {
         start_children(&up);
     }
-    at_host(|world| {
-        let now = world.time();
-        world.host.eject(buses[0], now, Slot::ZERO);
-    });
-    no_children(&up);
+    at_host(|host, now| host.eject(buses[0], now, Slot::ZERO));
+    no_children(up.fdo);
     sleep(1_000_000_000);
     let left = with(|world| world.host.slots(buses[0]).len());
     expect!(left == 0, "the function is still there: EJECTION_COMPLETE was not sent");
@@ -82,10 +85,7 @@ fn eject_again(file: &str, _step: u32) {
     let up = up(buses[0], 1);
     start_children(&up);
     for _ in 0..3 {
-        at_host(|world| {
-            let now = world.time();
-            world.host.eject(buses[0], now, Slot::ZERO);
-        });
+        at_host(|host, now| host.eject(buses[0], now, Slot::ZERO));
     }
     sleep(70_000_000_000);
     // Emptying the bus rescinds it: PnP has removed it by now.
@@ -100,11 +100,7 @@ fn surprise(file: &str, started: bool) {
     if started {
         start_children(&up);
     }
-    at_host(|world| {
-        let now = world.time();
-        world.host.remove_function(buses[0], now, Slot::ZERO);
-    });
-    no_children(&up);
+    lose_function(&up);
     down(machine, &buses);
 }
 
@@ -113,35 +109,63 @@ fn hot_add(file: &str, _step: u32) {
     with(|world| world.wdf.parameters.insert("HighMmioMegabytes".to_owned(), 512 * 1024));
     let mut up = up(buses[0], 0);
     for _ in 0..3 {
-        at_host(|world| {
-            let now = world.time();
+        at_host(|host, now| {
             if let Some(spec) = function(0, 0, GPU_BAR) {
-                world.host.add_function(buses[0], now, spec);
+                host.add_function(buses[0], now, spec);
             }
         });
         up.pdos = pnp::child::await_children(up.fdo, 1, 200);
         expect!(up.pdos.len() == 1, "the added function is not shown");
         start_children(&up);
-        at_host(|world| {
-            let now = world.time();
-            world.host.remove_function(buses[0], now, Slot::ZERO);
-        });
-        no_children(&up);
+        lose_function(&up);
     }
     down(machine, &buses);
 }
 
-fn rescind(file: &str, _step: u32) {
+/// Version, D0ENTRY, the list of functions, requirements, ASSIGNED2, POWER_STATE_CHANGE and six CREATE_INTERRUPT: at any of
+/// them the function may go. Its bus starts all the same, and nothing of it is left, at the host neither.
+fn leaves_at(file: &str, step: u32, fault: Fault) {
+    let options = HostOptions { rescind_after_eject: false, ..HostOptions::default() };
+    let (mut machine, buses) = boot(file, options, 1, 1);
+    with(|world| world.pnp.arbitrates = true);
+    with(|world| world.host.set_faults(buses[0], FaultPlan::at_step(u64::from(step), fault)));
+    let fdo = pnp::add_device(buses[0]).unwrap_or(0);
+    let started = pnp::start_bus(buses[0], fdo);
+    expect!(started.is_ok(), "the bus did not start without its function: {started:x?}");
+    for pdo in pnp::child::await_children(fdo, 1, 200) {
+        println!("the child's start: {:x?}", pnp::child::start_child(buses[0], pdo));
+    }
+    let counted = with(|world| world.host.counted_messages(buses[0]).to_vec());
+    expect!(counted.iter().any(|message| message.step == u64::from(step)), "there was no message {step}: {counted:?}");
+    no_children(fdo);
+    sleep(1_000_000_000);
+    let left = with(|world| world.host.slots(buses[0]).len());
+    expect!(left == 0, "the function is still there");
+    let listed = |message: &CountedMessage| message.from_host && message.kind == MessageType::BUS_RELATIONS2;
+    let known = counted.iter().any(|message| listed(message) && message.step < u64::from(step));
+    if fault == Fault::Remove(Slot::ZERO) || known {
+        down(machine, &buses);
+        return;
+    }
+    // EJECT of a function that was not listed yet means nothing to the guest: the host has taken it when its patience ended,
+    // which it minds.
+    pnp::remove_bus(buses[0], false);
+    machine.unload();
+    check_the_guest();
+}
+
+/// 1: KMCL tells the driver, and nothing waits. 2: only PnP does, which takes the children first: the function's D3 waits
+/// for its deadline.
+fn rescind(file: &str, step: u32) {
     let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    with(|world| world.kmcl.refuses_state_changes = step == 2);
     let up = up(buses[0], 1);
     start_children(&up);
-    at_host(|world| {
-        let now = world.time();
-        world.host.rescind(buses[0], now);
-    });
-    sleep(5_000_000_000);
+    at_host(|host, now| host.rescind(buses[0], now));
+    let limit = if step == 2 { 65 } else { 5 };
+    sleep(limit * 1_000_000_000);
     let gone = with(|world| !world.pnp.fdos.contains_key(&buses[0]));
-    expect!(gone, "the bus is still there 5 s after its rescind: {}", crate::world::waiting());
+    expect!(gone, "the bus is still there {limit} s after its rescind: {}", crate::world::waiting());
     down(machine, &buses);
 }
 

@@ -1,6 +1,7 @@
 //! Steps that scenarios have in common.
 
-use hvpci_mock::host::{BusId, HostOptions};
+use hvpci_core::{Slot, Time};
+use hvpci_mock::host::{BusId, Host, HostOptions};
 
 use crate::scenario::machine::{GPU_BAR, Machine, check_the_end, host};
 use crate::world::with;
@@ -51,6 +52,29 @@ pub fn start_children(up: &Up) {
     }
 }
 
+/// Does something at the host, now, that the driver may notice.
+pub fn at_host(f: impl FnOnce(&mut Host, Time)) {
+    with(|world| {
+        let now = world.time();
+        f(&mut world.host, now);
+        world.changed();
+    });
+}
+
+/// The host takes the bus's first function away, and its child goes.
+pub fn lose_function(up: &Up) {
+    at_host(|host, now| {
+        host.remove_function(up.bus, now, Slot::ZERO);
+    });
+    no_children(up.fdo);
+}
+
+/// Waits until a bus shows no child.
+pub fn no_children(fdo: usize) {
+    let left = pnp::child::await_children(fdo, 0, PATIENCE);
+    expect!(left.is_empty(), "the function is gone and its child is not: {}", crate::world::waiting());
+}
+
 /// Takes every bus down in order, unloads the driver, and looks for what is left.
 pub fn down(mut machine: Machine, buses: &[BusId]) {
     for bus in buses {
@@ -70,8 +94,7 @@ pub fn try_up(bus: BusId, children: usize) -> Result<Up, i32> {
     let pdos = pnp::child::await_children(fdo, children, PATIENCE);
     let mut result = Ok(());
     for pdo in &pdos {
-        let there = with(|world| world.wdf.devices.contains_key(pdo));
-        result = result.and(if there { pnp::child::start_child(bus, *pdo) } else { Ok(()) });
+        result = result.and(pnp::child::start_child(bus, *pdo));
     }
     result.map(|()| Up { bus, fdo, pdos })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use hvpci_core::Slot;
 use hvpci_mock::host::{CostModel, HostOptions};
@@ -11,7 +12,7 @@ use crate::pnp::interface::BusInterface;
 use crate::pnp::{self, D3};
 use crate::scenario::Scenario;
 use crate::scenario::steps::{boot, down, start_children, up};
-use crate::world::{Step, sleep, spawn, wait, with};
+use crate::world::{Step, World, sleep, spawn, wait, with};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -19,6 +20,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "four threads read and write config space while power and the host change",
         steps: 4,
         run: config,
+    },
+    Scenario {
+        name: "threads-children",
+        about: "eight functions of one bus are powered up and down at once, with their interrupts",
+        steps: 2,
+        run: children_at_once,
     },
     Scenario { name: "threads-buses", about: "six buses are brought up at once", steps: 2, run: buses_at_once },
 ];
@@ -33,7 +40,7 @@ fn beside(name: &str, running: &Arc<AtomicU32>, body: impl FnOnce() + Send + 'st
     spawn(name, move || {
         body();
         running.fetch_sub(1, Ordering::SeqCst);
-        with(crate::world::World::changed);
+        with(World::changed);
     });
 }
 
@@ -75,6 +82,38 @@ fn config(file: &str, step: u32) {
         expect!(back.is_ok(), "D0 failed: {back:x?}");
     }
     join(&running);
+    down(machine, &buses);
+}
+
+/// 1: the host answers at once. 2: each answer takes a while, so that more requests are under way.
+fn children_at_once(file: &str, step: u32) {
+    let mut options = HostOptions::default().with_cost(CostModel::FREE);
+    if step == 2 {
+        options.cost.message = Duration::from_millis(3);
+    }
+    let (machine, buses) = boot(file, options, 1, 8);
+    with(|world| {
+        world.pnp.arbitrates = true;
+        world.wdf.parameters.insert("KeepMappedInD3".to_owned(), 0)
+    });
+    let up = up(buses[0], 8);
+    start_children(&up);
+    let running = Arc::new(AtomicU32::new(0));
+    for pdo in up.pdos.clone() {
+        beside("the power manager", &running, move || {
+            for round in 0..15 {
+                pnp::power_down(pdo, D3);
+                let back = pnp::power_up(pdo, D3);
+                expect!(back.is_ok(), "round {round}: D0 failed: {back:x?}");
+            }
+        });
+    }
+    join(&running);
+    let decodes = |world: &World, slot| world.host.function(buses[0], slot).is_some_and(|function| function.decodes);
+    let decoding = with(|world| world.host.slots(buses[0]).into_iter().filter(|slot| decodes(world, *slot)).count());
+    expect!(decoding == 8, "{decoding} of 8 functions decode");
+    let maps = with(|world| world.host.bus_ledger(buses[0]).maps);
+    expect!(maps == 8 * 16, "{maps} maps for 16 starts of 8 functions");
     down(machine, &buses);
 }
 

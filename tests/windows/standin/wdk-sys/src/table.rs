@@ -53,6 +53,7 @@ wdf! {
     202 fn WdfObjectGetTypedContextWorker(handle: WDFOBJECT, context_type: PCWDF_OBJECT_CONTEXT_TYPE_INFO) -> PVOID;
     205 fn WdfObjectReferenceActual(handle: WDFOBJECT, tag: PVOID, line: LONG, file: PCHAR);
     206 fn WdfObjectDereferenceActual(handle: WDFOBJECT, tag: PVOID, line: LONG, file: PCHAR);
+    208 fn WdfObjectDelete(object: WDFOBJECT);
     211 fn WdfPdoInitSetEventCallbacks(init: PWDFDEVICE_INIT, callbacks: PWDF_PDO_EVENT_CALLBACKS);
     212 fn WdfPdoInitAssignDeviceID(init: PWDFDEVICE_INIT, id: PCUNICODE_STRING) -> NTSTATUS;
     213 fn WdfPdoInitAssignInstanceID(init: PWDFDEVICE_INIT, id: PCUNICODE_STRING) -> NTSTATUS;
