@@ -75,6 +75,11 @@ fn config() {
 }
 
 #[test]
-fn text() {
-    smoke("text", fuzzing::text, 20_000, 3000);
+fn recording() {
+    smoke("recording", fuzzing::recording, 20_000, 4000);
+}
+
+#[test]
+fn scenario() {
+    smoke("scenario", fuzzing::scenario, 20_000, 3000);
 }
