@@ -190,13 +190,7 @@ fn power_on(input: &mut Unstructured<'_>, space: &mut ConfigSpace, host: &mut Ho
 }
 
 /// POWER_STATE_CHANGE. Whether the host said that it went well.
-fn power(
-    input: &mut Unstructured<'_>,
-    space: &mut ConfigSpace,
-    host: &mut Host,
-    at: usize,
-    on: bool,
-) -> Result<bool> {
+fn power(input: &mut Unstructured<'_>, space: &mut ConfigSpace, host: &mut Host, at: usize, on: bool) -> Result<bool> {
     let (done, ok) = answer(input)?;
     if done {
         host.set_memory(at, on);

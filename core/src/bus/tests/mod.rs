@@ -6,6 +6,7 @@ mod host;
 mod hostile;
 mod hotplug;
 mod interrupts;
+mod order;
 mod recreate;
 mod requests;
 mod resume;
