@@ -12,3 +12,4 @@ mod requests;
 mod resume;
 mod rig;
 mod sweep;
+mod tells;
