@@ -243,3 +243,38 @@ impl Outstanding {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::VpSet;
+
+    fn given_up(table: &mut Outstanding, request: Request) {
+        let id = table.push_caller(request).unwrap();
+        table.get_mut(id).unwrap().give_up(None);
+    }
+
+    #[test]
+    fn a_full_table_forgets_creations_last() {
+        let slot = Slot::ZERO;
+        let mut table = Outstanding::new(3, 0).unwrap();
+        given_up(&mut table, Request::CreateInterrupt(InterruptRequest::single(slot, 0x30, VpSet::single(0))));
+        given_up(&mut table, Request::ResetDevice { slot });
+        table.push_caller(Request::ResetDevice { slot }).unwrap();
+        assert!(table.push_engine(Work::D0Entry));
+        assert!(table.unanswered_creation(slot), "the given-up reset went first");
+        assert!(table.push_engine(Work::D0Exit));
+        assert!(!table.unanswered_creation(slot));
+        assert!(!table.push_engine(Work::D0Exit), "what is waited for is not forgotten");
+    }
+
+    #[test]
+    fn ids_count_up_from_1() {
+        let mut table = Outstanding::new(0, 2).unwrap();
+        for id in 1..=2 {
+            assert_eq!((table.next_id(), table.was_used(id)), (id, false));
+            assert!(table.push_engine(Work::D0Entry));
+            assert!(table.was_used(id) && !table.was_used(0));
+        }
+    }
+}

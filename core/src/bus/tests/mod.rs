@@ -7,6 +7,7 @@ mod hostile;
 mod hotplug;
 mod interrupts;
 mod order;
+mod records;
 mod recreate;
 mod requests;
 mod resume;

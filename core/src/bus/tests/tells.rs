@@ -73,3 +73,41 @@ fn forgotten_statistics_are_those_of_a_new_bus() {
     rig.bus.forget_statistics();
     assert_eq!((rig.bus.counters(), rig.bus.messages(slot(0))), (&Counters::default(), 0));
 }
+
+#[test]
+fn messages_are_counted_for_the_function_they_are_about() {
+    let mut rig = Rig::new(GuestStyle::ConfigSpace).functions(&[(0, PROBED), (1, PROBED)]).up();
+    let before = [rig.bus.messages(slot(0)), rig.bus.messages(slot(1)), rig.bus.counters().bus_messages];
+    rig.submit(Request::ReadBlock { slot: slot(1), block: 0, bytes: 4 });
+    rig.run();
+    let after = [rig.bus.messages(slot(0)), rig.bus.messages(slot(1)), rig.bus.counters().bus_messages];
+    assert_eq!(after, [before[0], before[1] + 2, before[2]]);
+}
+
+#[test]
+fn an_answer_to_what_was_asked_before_says_nothing_of_a_release() {
+    let mut rig = Rig::new(GuestStyle::ConfigSpace).functions(&[(0, PROBED), (1, PROBED)]).up();
+    rig.host.ignore = |said| matches!(said, Said::Read(0, 7, _));
+    rig.submit(Request::ReadBlock { slot: slot(0), block: 7, bytes: 4 });
+    rig.host.message(HostMessage::Eject { slot: 1 });
+    rig.run();
+    assert_eq!(rig.host.said.last(), Some(&Said::EjectComplete(1)));
+    let unmapped = Action::HostUnmapped { slot: Some(slot(1)) };
+    let mut answer = vec![0; 16];
+    ReadBlockReply { status: Status::SUCCESS, data: &[1; 4] }.encode(&mut answer).unwrap();
+    let (id, _) = rig.host.ignored.remove(0);
+    rig.deliver(PacketKind::Completion, id, &answer);
+    rig.run();
+    assert!(!rig.log.contains(&unmapped), "the block was asked for before the release was sent");
+    rig.submit(Request::ReadBlock { slot: slot(0), block: 0, bytes: 4 });
+    rig.run();
+    assert!(rig.log.contains(&unmapped));
+}
+
+#[test]
+fn a_completion_of_an_id_that_comes_next_is_unknown() {
+    let mut rig = Rig::new(GuestStyle::ConfigSpace).up();
+    let next = rig.host.ids.iter().max().unwrap() + 1;
+    rig.deliver(PacketKind::Completion, next, &[0; 8]);
+    assert_eq!((rig.bus.counters().unknown_completions, rig.bus.counters().duplicate_completions), (1, 0));
+}
