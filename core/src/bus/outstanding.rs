@@ -277,4 +277,27 @@ mod tests {
             assert!(table.was_used(id) && !table.was_used(0));
         }
     }
+
+    #[test]
+    fn requests_that_fail_wait_for_a_late_answer_only_if_they_were_sent() {
+        let slot = Slot::ZERO;
+        let (error, reset) = (RequestError::FunctionGone, Request::ResetDevice { slot });
+        let mut table = Outstanding::new(5, 0).unwrap();
+        let mut push = |sent, waiter| {
+            let id = table.push_caller(reset.clone()).unwrap();
+            let entry = table.get_mut(id).unwrap();
+            (entry.sent, entry.waiter) = (sent, waiter);
+            id
+        };
+        let (sent, unsent) = (push(true, Waiter::Caller), push(false, Waiter::Caller));
+        let (withdrawn, taken_back) = (push(true, Waiter::Nobody), push(false, Waiter::Nobody));
+        table.fail_callers(error, |work| work.slot() != Some(slot));
+        assert_eq!(table.iter().count(), 4, "picked by nobody");
+        table.fail_callers(error, |work| work.slot() == Some(slot));
+        let body = |table: &mut Outstanding, id| table.get_mut(id).map(|entry| entry.body.clone());
+        assert_eq!(body(&mut table, sent), Some(Body::Late { creates: None, error: Some(error) }));
+        assert_eq!(body(&mut table, unsent), Some(Body::Answer(Err(error))));
+        assert_eq!(body(&mut table, withdrawn), Some(Body::Ask(Work::User(reset))));
+        assert_eq!(body(&mut table, taken_back), None);
+    }
 }

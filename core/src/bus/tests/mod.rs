@@ -7,6 +7,7 @@ mod hostile;
 mod hotplug;
 mod interrupts;
 mod order;
+mod phases;
 mod records;
 mod recreate;
 mod requests;
