@@ -1,5 +1,5 @@
-//! The bodies of the fuzz targets with pseudo-random bytes and with the seeds of `tests/fuzz/seeds`: the same input on
-//! every run, a few seconds. Real fuzzing goes further: see `tests/fuzz/README.md`.
+//! The bodies of the fuzz targets with pseudo-random bytes and with the seeds of `tests/fuzz/seeds`: the same inputs on
+//! every run, a fixed number of them. Real fuzzing goes further: see `tests/fuzz/README.md`.
 
 use std::path::Path;
 
