@@ -1,5 +1,5 @@
-//! The bodies of the fuzz targets with pseudo-random bytes and with the seeds of `tests/fuzz/seeds`: the same input on
-//! every run, a few seconds. Real fuzzing goes further: see `tests/fuzz/README.md`.
+//! The bodies of the fuzz targets with pseudo-random bytes and with the seeds of `tests/fuzz/seeds`: the same inputs on
+//! every run, a fixed number of them. Real fuzzing goes further: see `tests/fuzz/README.md`.
 
 use std::path::Path;
 
@@ -75,6 +75,11 @@ fn config() {
 }
 
 #[test]
-fn text() {
-    smoke("text", fuzzing::text, 20_000, 3000);
+fn recording() {
+    smoke("recording", fuzzing::recording, 20_000, 4000);
+}
+
+#[test]
+fn scenario() {
+    smoke("scenario", fuzzing::scenario, 20_000, 3000);
 }

@@ -148,4 +148,29 @@ mod tests {
         assert_eq!((list.limit(), other.limit(), &*list, &*other), (3, 2, &[1][..], &[][..]));
         assert_eq!((list.items.as_ptr(), list.items.capacity()), (place, room));
     }
+    #[test]
+    fn a_list_moves_into_nothing_smaller_and_nothing_in_use() {
+        let mut list = Bounded::new(3).unwrap();
+        list.push(1).unwrap();
+        let mut smaller = Bounded::new(2).unwrap();
+        list.move_into(&mut smaller);
+        assert_eq!((list.limit(), &*list, smaller.limit()), (3, &[1][..], 2));
+        let mut in_use = Bounded::new(4).unwrap();
+        in_use.push(2).unwrap();
+        list.move_into(&mut in_use);
+        assert_eq!((list.limit(), &*list, &*in_use), (3, &[1][..], &[2][..]));
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_elements() {
+        let hash = |elements: &[u32], limit| {
+            let mut list = Bounded::new(limit).unwrap();
+            elements.iter().for_each(|element| list.push(*element).unwrap());
+            let mut hasher = std::hash::DefaultHasher::new();
+            list.hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(&[1, 2], 2), hash(&[1, 2], 3));
+        assert_ne!(hash(&[1, 2], 2), hash(&[1, 3], 2));
+    }
 }

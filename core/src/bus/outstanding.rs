@@ -243,3 +243,61 @@ impl Outstanding {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::VpSet;
+
+    fn given_up(table: &mut Outstanding, request: Request) {
+        let id = table.push_caller(request).unwrap();
+        table.get_mut(id).unwrap().give_up(None);
+    }
+
+    #[test]
+    fn a_full_table_forgets_creations_last() {
+        let slot = Slot::ZERO;
+        let mut table = Outstanding::new(3, 0).unwrap();
+        given_up(&mut table, Request::CreateInterrupt(InterruptRequest::single(slot, 0x30, VpSet::single(0))));
+        given_up(&mut table, Request::ResetDevice { slot });
+        table.push_caller(Request::ResetDevice { slot }).unwrap();
+        assert!(table.push_engine(Work::D0Entry));
+        assert!(table.unanswered_creation(slot), "the given-up reset went first");
+        assert!(table.push_engine(Work::D0Exit));
+        assert!(!table.unanswered_creation(slot));
+        assert!(!table.push_engine(Work::D0Exit), "what is waited for is not forgotten");
+    }
+
+    #[test]
+    fn ids_count_up_from_1() {
+        let mut table = Outstanding::new(0, 2).unwrap();
+        for id in 1..=2 {
+            assert_eq!((table.next_id(), table.was_used(id)), (id, false));
+            assert!(table.push_engine(Work::D0Entry));
+            assert!(table.was_used(id) && !table.was_used(0));
+        }
+    }
+
+    #[test]
+    fn requests_that_fail_wait_for_a_late_answer_only_if_they_were_sent() {
+        let slot = Slot::ZERO;
+        let (error, reset) = (RequestError::FunctionGone, Request::ResetDevice { slot });
+        let mut table = Outstanding::new(5, 0).unwrap();
+        let mut push = |sent, waiter| {
+            let id = table.push_caller(reset.clone()).unwrap();
+            let entry = table.get_mut(id).unwrap();
+            (entry.sent, entry.waiter) = (sent, waiter);
+            id
+        };
+        let (sent, unsent) = (push(true, Waiter::Caller), push(false, Waiter::Caller));
+        let (withdrawn, taken_back) = (push(true, Waiter::Nobody), push(false, Waiter::Nobody));
+        table.fail_callers(error, |work| work.slot() != Some(slot));
+        assert_eq!(table.iter().count(), 4, "picked by nobody");
+        table.fail_callers(error, |work| work.slot() == Some(slot));
+        let body = |table: &mut Outstanding, id| table.get_mut(id).map(|entry| entry.body.clone());
+        assert_eq!(body(&mut table, sent), Some(Body::Late { creates: None, error: Some(error) }));
+        assert_eq!(body(&mut table, unsent), Some(Body::Answer(Err(error))));
+        assert_eq!(body(&mut table, withdrawn), Some(Body::Ask(Work::User(reset))));
+        assert_eq!(body(&mut table, taken_back), None);
+    }
+}

@@ -141,11 +141,12 @@ impl Bus {
     fn end_wind(&mut self) -> Next {
         self.wind = None;
         self.plan = Default::default();
-        if self.goal == Goal::Run {
-            self.failure = None;
-        }
         // A stop that came while suspending was turned into a way down; here only a start can be waiting.
-        Next::Wait
+        if self.goal != Goal::Run {
+            return Next::Wait;
+        }
+        self.failure = None;
+        Next::Changed
     }
 
     /// The platform took a window back.

@@ -12,6 +12,8 @@ mod policy;
 mod scope;
 mod state;
 mod style;
+#[cfg(test)]
+mod tests;
 
 pub use guest_view::GuestView;
 pub use host_view::{HostDecode, HostView};

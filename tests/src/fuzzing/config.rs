@@ -3,14 +3,26 @@
 use arbitrary::{Result, Unstructured};
 use hvpci_core::Slot;
 use hvpci_core::config::{ConfigOptions, ConfigSpace, FunctionSeed, Functions, Reach};
-use hvpci_core::decode::Policy;
+use hvpci_core::decode::{GuestStyle, Policy};
 use hvpci_core::placement::{Aperture, Window};
-use hvpci_core::wire::{FunctionDescription, ProbedBars};
+use hvpci_core::wire::{FunctionDescription, MsiEntry, ProbedBars};
 
 use super::device::{ATTRIBUTES, FUNCTIONS, Host, MASKS};
 
 const HIGH: u64 = 0x10_0000_0000;
 const LOW: u64 = 0xF000_0000;
+
+/// What a bus can be: policy, guest style, isolated VM.
+const KINDS: [(Policy, GuestStyle, bool); 8] = [
+    (Policy::Eager, GuestStyle::ConfigSpace, false),
+    (Policy::Deferred, GuestStyle::ConfigSpace, false),
+    (Policy::Absorbing, GuestStyle::ConfigSpace, false),
+    (Policy::Prefetch, GuestStyle::ConfigSpace, false),
+    (Policy::Deferred, GuestStyle::ConfigSpace, true),
+    (Policy::Deferred, GuestStyle::Messages, false),
+    (Policy::Absorbing, GuestStyle::Messages, false),
+    (Policy::Deferred, GuestStyle::Messages, true),
+];
 
 fn slot(at: usize) -> Slot {
     Slot::from_wire(at as u32).expect("a slot of the device table")
@@ -42,8 +54,8 @@ fn seed(at: usize) -> FunctionSeed {
 }
 
 fn drive(input: &mut Unstructured<'_>) -> Result<()> {
-    let policy = *input.choose(&[Policy::Eager, Policy::Deferred, Policy::Absorbing, Policy::Prefetch])?;
-    let options = ConfigOptions { policy, capacity: FUNCTIONS as u16, cache: input.arbitrary()?, ..Default::default() };
+    let (policy, style, isolated) = *input.choose(&KINDS)?;
+    let options = ConfigOptions { policy, style, isolated, capacity: FUNCTIONS as u16, cache: input.arbitrary()? };
     let mut space = ConfigSpace::new(options).expect("valid options");
     let windows = [(Aperture::High, HIGH, 3 << 20), (Aperture::Low, LOW, 3 << 16)];
     for (aperture, base, size) in windows {
@@ -127,11 +139,69 @@ fn step(
             }
         }
         14 => space.set_read_cache(me, input.arbitrary()?),
-        _ => {
-            assert_eq!(space.alive(host, me), attached[at]);
-        }
+        _ => match input.int_in_range(0..=3)? {
+            0 => assert_eq!(space.alive(host, me), attached[at]),
+            1 => messages(input, space, host, me)?,
+            2 if space.options().style == GuestStyle::Messages => power_on(input, space, host, at)?,
+            _ if space.options().style == GuestStyle::Messages => {
+                if space.plan_power_off(me) {
+                    power(input, space, host, at, false)?;
+                }
+            }
+            _ => {}
+        },
     }
     Ok(())
+}
+
+/// Message interrupts are switched on or off.
+fn messages(input: &mut Unstructured<'_>, space: &mut ConfigSpace, host: &mut Host, me: Slot) -> Result<()> {
+    let Some(capability) = space.message_capability(host, me) else { return Ok(()) };
+    if input.arbitrary()? {
+        let entry = MsiEntry::new(0xFEE0_0000, 0x31, 1);
+        let _ = space.enable_messages(host, me, capability, &entry, input.int_in_range(0..=33)?);
+    } else {
+        space.disable_messages(host, me, capability);
+    }
+    Ok(())
+}
+
+/// A function is started by message, as `driver::power_on` does it.
+fn power_on(input: &mut Unstructured<'_>, space: &mut ConfigSpace, host: &mut Host, at: usize) -> Result<()> {
+    let me = slot(at);
+    let Ok(plan) = space.plan_power_on(host, me) else { return Ok(()) };
+    if plan.power_off_first && !power(input, space, host, at, false)? {
+        space.power_abandoned(me);
+        return Ok(());
+    }
+    if let Some(bars) = plan.bars {
+        let (done, ok) = answer(input)?;
+        if done {
+            host.assign(at, &bars);
+        }
+        if !ok {
+            space.power_abandoned(me);
+            return Ok(());
+        }
+        space.bars_assigned(me, &bars);
+    }
+    power(input, space, host, at, true)?;
+    Ok(())
+}
+
+/// POWER_STATE_CHANGE. Whether the host said that it went well.
+fn power(input: &mut Unstructured<'_>, space: &mut ConfigSpace, host: &mut Host, at: usize, on: bool) -> Result<bool> {
+    let (done, ok) = answer(input)?;
+    if done {
+        host.set_memory(at, on);
+    }
+    space.power_completed(slot(at), on, ok);
+    Ok(ok)
+}
+
+/// Whether the host does what it is asked, and whether it says so: what it did not do it does not claim.
+fn answer(input: &mut Unstructured<'_>) -> Result<(bool, bool)> {
+    Ok(*input.choose(&[(true, true), (true, true), (true, false), (false, false)])?)
 }
 
 fn policy_prefetches(space: &ConfigSpace) -> bool {

@@ -94,6 +94,21 @@ impl Host {
         }
     }
 
+    /// RESOURCES_ASSIGNED: the BARs, by lower register.
+    pub fn assign(&mut self, at: usize, bars: &[Option<u64>; 6]) {
+        assert!(!self.strict || !self.functions[at].memory(), "I2: BARs are sent with decode on");
+        for (register, address) in bars.iter().enumerate().filter_map(|(at, bar)| Some((at, (*bar)?))) {
+            let mut put = |register: usize, value: u32| {
+                let value = value & MASKS[register] | ATTRIBUTES[register];
+                self.functions[at].put(0x10 + 4 * register, value);
+            };
+            put(register, address as u32);
+            if register == 0 {
+                put(1, (address >> 32) as u32);
+            }
+        }
+    }
+
     fn write_byte(&mut self, at: usize, offset: usize, value: u8) {
         let function = &mut self.functions[at];
         match offset {

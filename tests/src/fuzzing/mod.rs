@@ -6,10 +6,12 @@
 mod bus;
 mod config;
 mod device;
-mod text;
+mod recording;
+mod scenario;
 mod wire;
 
 pub use bus::bus;
 pub use config::config;
-pub use text::text;
+pub use recording::recording;
+pub use scenario::scenario;
 pub use wire::wire;
