@@ -15,6 +15,8 @@ const IDLE: u8 = 1;
 const RUNNING: u8 = 2;
 /// Somebody polls it, or is about to, and has to once more: somebody else came meanwhile.
 const AGAIN: u8 = 3;
+/// Nobody polls the future any more, and no other takes its place.
+const ABANDONED: u8 = 4;
 
 /// Where a future stands that any thread may want polled and one thread at a time may poll.
 ///
@@ -30,7 +32,13 @@ impl<K: Kernel> TaskState<K> {
 
     /// Whether there is a future and it has not ended. Any context.
     pub fn is_alive(&self) -> bool {
-        self.0.load(Ordering::Acquire) != OVER
+        !matches!(self.0.load(Ordering::Acquire), OVER | ABANDONED)
+    }
+
+    /// Has the future rest for good where it is: nobody begins to poll it after this. One poll may be under way, which the
+    /// caller can wait for by the means of the kernel. Any context.
+    pub fn abandon(&self) {
+        self.0.swap(ABANDONED, Ordering::AcqRel);
     }
 
     /// Has `install` put a future in place, unless there is one: two that start at once start one. Returns whether it did;
@@ -41,23 +49,21 @@ impl<K: Kernel> TaskState<K> {
         }
         install();
         // Whoever came meanwhile only left word; the caller has the future polled in any case.
-        self.0.swap(IDLE, Ordering::AcqRel);
-        true
+        self.go_on(IDLE)
     }
 
     /// Polls the future until nothing is left to do. `poll` polls it, and puts it away when it is ready; `arm` is told when
     /// a future that waits has to be polled again at the latest, and sets a timer. Both are called by one thread at a time:
-    /// a second one returns at once, and the first polls once more. Returns whether the future ended in this call.
+    /// a second one returns at once, and the first polls once more. Returns whether the future
+    /// ended in this call.
     pub fn run(&self, point: &WaitPoint<K>, mut poll: impl FnMut() -> Poll<()>, mut arm: impl FnMut(Time)) -> bool {
         if !self.enter() {
             return false;
         }
-        loop {
-            // Takes all that was said so far, together with what was done before it was said: hence a swap.
-            self.0.swap(RUNNING, Ordering::AcqRel);
+        // Takes all word that was left so far.
+        while self.go_on(RUNNING) {
             if poll().is_ready() {
-                self.0.swap(OVER, Ordering::AcqRel);
-                return true;
+                return self.go_on(OVER);
             }
             if let Some(deadline) = point.deadline() {
                 arm(deadline);
@@ -66,13 +72,27 @@ impl<K: Kernel> TaskState<K> {
                 return false;
             }
         }
+        false
+    }
+
+    /// The next state, for who has the turn, unless the task was abandoned. Reads what everybody wrote who left word, so that
+    /// what they did before comes before what is done next.
+    fn go_on(&self, next: u8) -> bool {
+        let mut seen = self.0.load(Ordering::Acquire);
+        while seen != ABANDONED {
+            match self.0.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
     }
 
     /// Takes the turn, or leaves word with who has it. Leaving word writes also where word was left before: who has the
     /// turn must see what each of those did who left it.
     fn enter(&self) -> bool {
         let mut seen = self.0.load(Ordering::Acquire);
-        while seen != OVER {
+        while !matches!(seen, OVER | ABANDONED) {
             match self.0.compare_exchange(seen, AGAIN, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return seen == IDLE,
                 Err(now) => seen = now,

@@ -3,10 +3,12 @@
 //!
 //! When all wait and there is no deadline, nothing can ever happen again: a wake-up was lost.
 
+use std::sync::PoisonError;
+
 use hvpci_core::Time;
 use hvpci_sync::{Atomic, Event as _, Kernel};
 use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use shuttle::sync::{Arc, Condvar, Mutex};
+use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard};
 use shuttle::thread;
 
 /// No deadline.
@@ -55,10 +57,15 @@ impl Board {
     }
 
     fn leave(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.threads -= 1;
-        self.settle(&state);
+        let mut board = state();
+        board.threads -= 1;
+        self.settle(&board);
     }
+}
+
+/// The board, also where a thread has failed while it had it: what failed first is what counts.
+fn state() -> MutexGuard<'static, State> {
+    BOARD.state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The time now.
@@ -68,7 +75,7 @@ pub fn now() -> Time {
 
 /// Counts the calling thread among those that the clock waits for, as long as the result lives.
 pub fn attend() -> Attendance {
-    BOARD.state.lock().unwrap().threads += 1;
+    state().threads += 1;
     Attendance
 }
 
@@ -113,8 +120,8 @@ impl Attending {
 
 /// Moves the clock to the next deadline, though others may still run.
 pub fn hurry() {
-    let state = BOARD.state.lock().unwrap();
-    let next = state.waiting.iter().map(|(_, until)| *until).filter(|until| *until > now() && *until < NEVER).min();
+    let board = state();
+    let next = board.waiting.iter().map(|(_, until)| *until).filter(|until| *until > now() && *until < NEVER).min();
     if let Some(next) = next {
         CLOCK.store(next.as_nanos(), Ordering::SeqCst);
         BOARD.changed.notify_all();
@@ -126,31 +133,31 @@ pub struct Event(usize);
 
 impl hvpci_sync::Event for Event {
     fn new() -> Event {
-        let mut state = BOARD.state.lock().unwrap();
-        state.events.push(false);
-        Event(state.events.len() - 1)
+        let mut board = state();
+        board.events.push(false);
+        Event(board.events.len() - 1)
     }
 
     fn initialise(&self) {}
 
     fn set(&self) {
-        BOARD.state.lock().unwrap().events[self.0] = true;
+        state().events[self.0] = true;
         BOARD.changed.notify_all();
     }
 
     fn wait(&self, until: Time) {
-        let mut state = BOARD.state.lock().unwrap();
+        let mut board = state();
         loop {
-            if std::mem::take(&mut state.events[self.0]) || now() >= until {
+            if std::mem::take(&mut board.events[self.0]) || now() >= until {
                 return;
             }
-            state.waiting.push((self.0, until));
-            BOARD.settle(&state);
-            if now() < until && !state.events[self.0] {
-                state = BOARD.changed.wait(state).unwrap();
+            board.waiting.push((self.0, until));
+            BOARD.settle(&board);
+            if now() < until && !board.events[self.0] {
+                board = BOARD.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
             }
-            let at = state.waiting.iter().position(|entry| *entry == (self.0, until)).expect("entered above");
-            state.waiting.swap_remove(at);
+            let at = board.waiting.iter().position(|entry| *entry == (self.0, until)).expect("entered above");
+            board.waiting.swap_remove(at);
         }
     }
 }

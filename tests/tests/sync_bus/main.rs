@@ -73,7 +73,7 @@ fn calls_that_a_silent_host_leaves_waiting() {
 fn seeded_defects_are_found() {
     for defect in Defect::ALL {
         let world = World { style: GuestStyle::ConfigSpace, overlap: true, silent: false, defect: Some(defect) };
-        let found = catch_unwind(AssertUnwindSafe(|| run(RandomScheduler::new_from_seed(SEED, 2000), world)));
+        let found = catch_unwind(AssertUnwindSafe(|| run(RandomScheduler::new_from_seed(SEED, 5000), world)));
         let failure = found.expect_err(&format!("{defect:?} was not found"));
         let said = failure.downcast_ref::<String>().map(String::as_str).or(failure.downcast_ref::<&str>().copied());
         let said = said.unwrap_or_default();

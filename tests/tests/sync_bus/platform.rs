@@ -12,7 +12,7 @@ use hvpci_core::placement::{Aperture, Window, WindowNeed};
 use hvpci_core::wire::MsiEntry;
 use hvpci_core::{InstanceId, Slot, Time, driver};
 use hvpci_mock::host::{BusId, ChannelState, Host};
-use hvpci_sync::{BlockPoint, Place};
+use hvpci_sync::{BlockPoint, Place, Shortage};
 use shuttle::sync::{Mutex, RwLock};
 
 use crate::board::{Event, NEVER, Shuttle, now};
@@ -21,7 +21,7 @@ use crate::port::{ChannelPort, SendSlot, WindowPort};
 use crate::task::{PUBLISHER, PUMP, Workers};
 
 /// Packets under way at most.
-const SLOTS: usize = 4;
+const SLOTS: usize = 2;
 /// Calls that wait at once.
 const CALLERS: usize = 3;
 /// The register, and its bit that turns decode on.
@@ -45,6 +45,8 @@ pub struct TestBus {
     bus: Mutex<Bus>,
     config: Mutex<ConfigSpace>,
     slots: [SendSlot; SLOTS],
+    /// A packet found no slot.
+    shortage: Shortage<Shuttle>,
     /// Read-locked while a packet is handed on; whoever closes the channel waits for that.
     open: RwLock<bool>,
     /// The tasks.
@@ -74,6 +76,7 @@ impl TestBus {
             bus: Mutex::new(bus),
             config: Mutex::new(config),
             slots: std::array::from_fn(|_| SendSlot::new()),
+            shortage: Shortage::new(),
             open: RwLock::new(false),
             workers: Workers::new(2, overlap, defect),
             lifecycle: BlockPoint::new(),
@@ -216,7 +219,9 @@ impl TestBus {
         driver::packet_arrived(self, Packet { kind, transaction_id, payload });
         if let Some(slot) = slot {
             slot.place.give_back();
-            self.wake();
+            if self.shortage.is_over() {
+                self.wake();
+            }
         }
     }
 
@@ -247,7 +252,8 @@ impl Platform for TestBus {
 
     fn with_bus(&self, f: &mut dyn FnMut(&mut Bus, &mut dyn PacketPort)) {
         let mut bus = self.bus.lock().unwrap();
-        let mut port = ChannelPort { host: &self.host, bus: self.id, slots: &self.slots, sent: false };
+        let mut port =
+            ChannelPort { host: &self.host, bus: self.id, slots: &self.slots, shortage: &self.shortage, sent: false };
         f(&mut bus, &mut port);
         let sent = port.sent;
         drop(bus);

@@ -4,7 +4,7 @@ use hvpci_core::backend::{ConfigPort, PacketPort, SendError, Width};
 use hvpci_core::bus::Transmit;
 use hvpci_core::{Slot, Time};
 use hvpci_mock::host::{BusId, Host, PacketKind, SendRefused};
-use hvpci_sync::Place;
+use hvpci_sync::{Place, Shortage};
 use shuttle::sync::Mutex;
 use shuttle::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,6 +36,7 @@ pub struct ChannelPort<'a> {
     pub host: &'a Mutex<Host>,
     pub bus: BusId,
     pub slots: &'a [SendSlot],
+    pub shortage: &'a Shortage<Shuttle>,
     pub sent: bool,
 }
 
@@ -43,7 +44,8 @@ impl PacketPort for ChannelPort<'_> {
     fn send(&mut self, packet: &Transmit, payload: &[u8]) -> Result<(), SendError> {
         let Transmit { transaction_id, wants_completion } = *packet;
         let slot = if wants_completion {
-            let free = self.slots.iter().find(|slot| slot.place.take()).ok_or(SendError::Busy)?;
+            let free = self.shortage.take(|| self.slots.iter().find(|slot| slot.place.take()));
+            let free = free.ok_or(SendError::Busy)?;
             free.transaction.store(transaction_id, Ordering::SeqCst);
             Some(free)
         } else {
@@ -98,6 +100,7 @@ impl WindowPort<'_> {
     /// Carries out what was put off.
     pub fn finish(mut self) {
         for access in self.late.take().unwrap_or_default() {
+            shuttle::thread::yield_now();
             self.carry_out(&access);
         }
     }

@@ -99,7 +99,7 @@ impl Workers {
         }
         queue.queued[task] = true;
         drop(queue);
-        self.idle.iter().for_each(|event| hvpci_sync::Event::set(event));
+        self.idle.iter().for_each(Event::set);
     }
 
     /// A worker thread.
@@ -119,7 +119,7 @@ impl Workers {
                 ended();
             }
             self.queue.lock().unwrap().running[next] -= 1;
-            self.idle.iter().for_each(|event| event.set());
+            self.idle.iter().for_each(Event::set);
         }
     }
 
@@ -159,7 +159,7 @@ impl Workers {
     /// Has all threads end.
     pub fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
-        self.idle.iter().for_each(|event| event.set());
+        self.idle.iter().for_each(Event::set);
         self.timer.set();
     }
 }

@@ -140,10 +140,12 @@ impl World {
         let (told, rescinded) = (life.told.load(Ordering::SeqCst), host.channel(bus.id) == ChannelState::Rescinded);
         for (at, violation) in host.violations().iter().enumerate() {
             // Until the guest is told that the channel is gone it cannot know.
-            let excused = violation.kind == ViolationKind::ChannelGone && rescinded && at < told;
+            let unaware = violation.kind == ViolationKind::ChannelGone && rescinded && at < told;
+            let excused = unaware || (early && violation.kind == ViolationKind::EjectTimedOut);
             assert!(violation.severity() == Severity::Info || excused, "a violation at the host: {violation:?}");
         }
-        assert!(host.leaks().is_empty(), "leaks at the host: {:?}", host.leaks());
+        // A D0EXIT that is not answered in time leaves the host in D0.
+        assert!(early || host.leaks().is_empty(), "leaks at the host: {:?}", host.leaks());
         // In message style a function may go while the answer to its power change is on its way: the guest cannot know then.
         let slack = if self.style == GuestStyle::ConfigSpace || quiet { 0 } else { u64::from(FUNCTIONS) };
         let (ours, theirs) = (bus.ledger(), host.bus_ledger(bus.id));
@@ -199,7 +201,7 @@ impl Mishap {
 
 /// A function's driver: turns memory on and off, in between reads what must not change.
 fn access(bus: &TestBus, slot: Slot, style: GuestStyle) {
-    for _ in 0..2 {
+    for _ in 0..4 {
         if !bus.is_shown(slot) {
             return;
         }

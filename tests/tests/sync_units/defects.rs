@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::block::one_caller;
 use crate::check;
 use crate::kernel::{SOUND, TORN, UNORDERED};
-use crate::place::{Order, takers};
+use crate::place::{Order, shortage, takers};
 use crate::queue::{Style, WorkItem};
 use crate::task::{Waking, deadline_brought_forward, wakers};
 
@@ -21,7 +21,7 @@ const RACE: &str = "Causality violation";
 const LOST: &str = "a wake-up was lost";
 const DEADLOCK: &str = "deadlock";
 
-const DEFECTS: [Defect; 12] = [
+const DEFECTS: [Defect; 13] = [
     Defect {
         name: "atomics that order nothing: slots",
         shows_as: RACE,
@@ -68,6 +68,7 @@ const DEFECTS: [Defect; 12] = [
         shows_as: LOST,
         model: || wakers::<2, TORN>(WorkItem::new(Style::Windows), Waking::Sound),
     },
+    Defect { name: "no second look for a slot", shows_as: LOST, model: || shortage::<SOUND>(false) },
     Defect {
         name: "a slot freed before its packet was read",
         shows_as: RACE,

@@ -1,8 +1,9 @@
 //! Places that one at a time may have.
 
-use hvpci_sync::Place;
+use hvpci_sync::{Place, Shortage};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
 use crate::check;
@@ -56,4 +57,36 @@ fn a_slot_is_taken_by_one_at_a_time() {
     let two = check(None, || takers::<2, SOUND>(Order::Sound));
     let three = check(Some(3), || takers::<3, SOUND>(Order::Sound));
     println!("two: {two} orders, all of them; three: {three} with at most three preemptions");
+}
+
+/// The only slot is given back while somebody looks for one: it is found, or whoever gave it back tells. `asks`: whether the
+/// second look, after having said so, is taken; left out, a defect.
+pub fn shortage<const FAULT: u8>(asks: bool) {
+    let slot = Arc::new((Place::<Checked<FAULT>>::new(), Shortage::<Checked<FAULT>>::new(), AtomicBool::new(false)));
+    assert!(slot.0.take());
+    let completion = {
+        let slot = slot.clone();
+        thread::spawn(move || {
+            let (place, shortage, told) = &*slot;
+            place.give_back();
+            if shortage.is_over() {
+                told.store(true, Ordering::Relaxed);
+            }
+        })
+    };
+    let (place, shortage, told) = &*slot;
+    let found = if asks {
+        shortage.take(|| place.take().then_some(()))
+    } else {
+        let looked = std::cell::Cell::new(false);
+        shortage.take(|| (!looked.replace(true) && place.take()).then_some(()))
+    };
+    completion.join().unwrap();
+    assert!(found.is_some() || told.load(Ordering::Relaxed), "a wake-up was lost");
+}
+
+#[test]
+fn who_found_no_slot_is_told() {
+    let orders = check(None, || shortage::<SOUND>(true));
+    println!("{orders} orders, all of them");
 }

@@ -145,6 +145,38 @@ fn late_wakes_do_not_touch_the_next_future() {
     println!("{orders} orders with at most two preemptions");
 }
 
+/// A task is abandoned while others wake it: once no poll is under way any more, none begins, and nothing starts in its place.
+#[test]
+fn an_abandoned_task_is_left_alone() {
+    let orders = check(Some(3), || {
+        let polls = Arc::new(AtomicUsize::new(0));
+        let rig = Arc::new(Rig::<SOUND>::new(Arc::new(WaitPoint::new()), WorkItem::new(Style::Windows)));
+        let (point, counted) = (rig.point.clone(), polls.clone());
+        assert!(rig.start(async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                point.wait(None).await;
+            }
+        }));
+        let wakers: Vec<_> = (0..2)
+            .map(|_| {
+                let rig = rig.clone();
+                thread::spawn(move || rig.wake())
+            })
+            .collect();
+        rig.state.abandon();
+        for waker in wakers {
+            waker.join().unwrap();
+        }
+        let before = polls.load(Ordering::Relaxed);
+        rig.wake();
+        rig.run();
+        assert!(!rig.state.is_alive() && !rig.start(async {}), "an abandoned task lives on");
+        assert_eq!(polls.load(Ordering::Relaxed), before, "an abandoned task is polled");
+    });
+    println!("{orders} orders with at most three preemptions");
+}
+
 /// A future whose waker brings its deadline forward. When all is quiet, the timer must be set to the deadline of the wait that
 /// is under way.
 pub fn deadline_brought_forward(late: bool) {
