@@ -35,6 +35,8 @@ pub type WaitPoint = hvpci_sync::WaitPoint<Nt>;
 pub type Wait<'a> = hvpci_sync::Wait<'a, Nt>;
 /// A [`WaitPoint`] for a thread that blocks.
 pub type BlockPoint = hvpci_sync::BlockPoint<Nt, Event>;
+/// A place that one at a time may have.
+pub type Place = hvpci_sync::Place<Nt>;
 
 type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
