@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use hvpci_core::bus::Bus;
 use hvpci_core::config::ConfigSpace;
@@ -12,11 +12,8 @@ use hvpci_core::{InstanceId, Slot};
 use crate::ffi::{self, Lock, Shim};
 use crate::memory::try_box;
 use crate::settings::Settings;
-use crate::task::Task;
+use crate::task::{Task, WaitPoint};
 use crate::text::{Level, Line};
-
-/// No deadline.
-pub const NEVER: u64 = u64::MAX;
 
 /// One bus: the core's two halves, each behind a lock of the shim, and the two futures that run it.
 pub struct LinuxBus {
@@ -26,19 +23,16 @@ pub struct LinuxBus {
     pub engine: UnsafeCell<Box<Bus>>,
     /// Under [`Lock::Config`].
     pub config: UnsafeCell<Box<ConfigSpace>>,
-    /// Touched by the pump's worker alone.
-    pub pump: UnsafeCell<Option<Task>>,
-    /// Touched by the publisher's worker alone.
-    pub publisher: UnsafeCell<Option<Task>>,
-    /// By waiter: somebody woke it since its last wait returned.
-    pub woken: [AtomicBool; 3],
-    /// By waiter: when its wait is over, in nanoseconds.
-    pub deadlines: [AtomicU64; 3],
+    /// Run by work items of their own.
+    pub pump: Task,
+    pub publisher: Task,
+    /// Where callers wait for a function's sake.
+    pub callers: WaitPoint,
     /// The ring was full when something was to be sent.
     pub full: AtomicBool,
 }
 
-// SAFETY: the cells are touched only under the locks and by the workers named at them.
+// SAFETY: the cells are touched only under the locks named at them.
 unsafe impl Send for LinuxBus {}
 // SAFETY: as above.
 unsafe impl Sync for LinuxBus {}
@@ -55,10 +49,9 @@ impl LinuxBus {
             instance,
             engine: UnsafeCell::new(engine),
             config: UnsafeCell::new(config),
-            pump: UnsafeCell::new(None),
-            publisher: UnsafeCell::new(None),
-            woken: [const { AtomicBool::new(true) }; 3],
-            deadlines: [const { AtomicU64::new(NEVER) }; 3],
+            pump: Task::new(),
+            publisher: Task::new(),
+            callers: WaitPoint::new(),
             full: AtomicBool::new(false),
         })
     }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 
-use hvpci_core::backend::{Platform, Waiter};
+use hvpci_core::backend::Platform;
 use hvpci_core::bus::{BusStatus, Packet, PacketKind};
 use hvpci_core::placement::Headroom;
 use hvpci_core::{InstanceId, driver};
@@ -106,8 +106,8 @@ unsafe extern "C" fn hvpci_rs_free(rust: *mut c_void) {
     let raw = rust.cast::<LinuxBus>();
     // SAFETY: nobody else uses the bus; the futures borrow it and go first.
     unsafe {
-        *(*raw).pump.get() = None;
-        *(*raw).publisher.get() = None;
+        (*raw).pump.clear();
+        (*raw).publisher.clear();
         drop(Box::from_raw(raw));
     }
 }
@@ -117,11 +117,9 @@ unsafe extern "C" fn hvpci_rs_free(rust: *mut c_void) {
 /// See [`bus`]. One call at a time.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn hvpci_rs_pump(rust: *mut c_void) -> u64 {
-    // SAFETY: the caller's promise; a work item runs on one CPU at a time.
-    unsafe {
-        let bus = bus(rust);
-        task::poll(bus, Waiter::Pump, bus.pump.get())
-    }
+    // SAFETY: the caller's promise.
+    let bus = unsafe { bus(rust) };
+    bus.pump.run(|| bus.take_full())
 }
 
 /// # Safety
@@ -129,11 +127,10 @@ unsafe extern "C" fn hvpci_rs_pump(rust: *mut c_void) -> u64 {
 /// See [`bus`]. One call at a time.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn hvpci_rs_publisher(rust: *mut c_void) -> u64 {
-    // SAFETY: the caller's promise; a work item runs on one CPU at a time.
-    unsafe {
-        let bus = bus(rust);
-        task::poll(bus, Waiter::Publisher, bus.publisher.get())
-    }
+    // SAFETY: the caller's promise.
+    let bus = unsafe { bus(rust) };
+    // The pump sees to a full ring.
+    bus.publisher.run(|| false)
 }
 
 /// # Safety

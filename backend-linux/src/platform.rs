@@ -1,8 +1,6 @@
 //! The platform: what the core asks of a backend.
 
 use alloc::boxed::Box;
-use core::sync::atomic::Ordering;
-
 use async_trait::async_trait;
 use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, Waiter};
 use hvpci_core::bus::{Bus, FunctionInfo, InterruptHandle, Report};
@@ -56,11 +54,11 @@ impl Platform for LinuxBus {
     fn wake(&self) {
         // Packets come by the dozen, work for the publisher twice in a function's life.
         let publisher = driver::publisher_wanted(self);
-        for (at, woken) in self.woken.iter().enumerate() {
-            if publisher || at != task::place(Waiter::Publisher) {
-                woken.store(true, Ordering::Release);
-            }
+        self.pump.point.signal();
+        if publisher {
+            self.publisher.point.signal();
         }
+        self.callers.signal();
         // SAFETY: the bus exists.
         unsafe { ffi::hvpci_shim_wake(self.shim, publisher) }
     }

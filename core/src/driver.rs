@@ -31,12 +31,11 @@ pub async fn pump(platform: &dyn Platform) {
         let (mut action, mut deadline, mut over, mut stirred) = (None, None, false, false);
         platform.with_bus(&mut |bus, port| {
             let now = platform.now();
-            let timeouts = bus.counters().timeouts;
             bus.handle_timeout(now);
-            stirred = bus.counters().timeouts != timeouts;
             action = bus.poll_action();
-            stirred |= bus.transmit(now, port);
-            let shown = Some((bus.has_publish_work(), bus.status()));
+            stirred = bus.transmit(now, port);
+            // Timeouts by number: those that a caller's `poll` dealt with, which ends other callers' requests as well, count.
+            let shown = Some((bus.counters().timeouts, bus.has_publish_work(), bus.status()));
             stirred |= shown != seen;
             seen = shown;
             deadline = bus.poll_timeout();

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use crate::{apt, coverage, linux, windows};
+use crate::{apt, coverage, linux, miri, windows};
 
 const WINDOWS: &str =
     "windows: hvpci.sys of stand-ins and of the genuine wdk crates, checked, signed, run by the loader; layouts";
@@ -51,7 +51,7 @@ pub fn test(sh: &Shell) -> Result<bool> {
     Ok(report(&[
         ("portable: core, mock host, guests, command (debug, overflow checks)", timed(|| portable(sh))),
         ("figures: the numbers of the README (release)", timed(|| figures(sh))),
-        ("bare target: core and mock host without std (x86_64-unknown-none)", timed(|| bare_target(sh))),
+        ("bare target: core, sync and mock host without std (x86_64-unknown-none)", timed(|| bare_target(sh))),
         ("coverage: the floor under the core's lines", timed(|| covered(sh, false))),
         (
             "kernels: pci-hyperv.ko and hvpci.ko on Debian's 6.12 and 6.1 and on a debug kernel, in emulation",
@@ -80,6 +80,12 @@ fn covered(sh: &Shell, list: bool) -> Outcome {
 /// The Windows lane alone.
 pub fn windows(sh: &Shell) -> Result<bool> {
     Ok(report(&[(WINDOWS, timed(|| windows::lane(sh)))]))
+}
+
+/// Miri alone: no lane of `test`, because a lane that cannot run fails in CI.
+pub fn miri(sh: &Shell) -> Result<bool> {
+    let lane = || miri::missing(sh).map_or_else(|| finished(miri::run(sh)), Outcome::NotRun);
+    Ok(report(&[("miri: unit tests of core and mock host", timed(lane))]))
 }
 
 /// The kernel lanes alone.
@@ -119,7 +125,8 @@ fn figures(sh: &Shell) -> Outcome {
 /// is installed; otherwise Debian's Rust and its sources build the standard library's core and alloc.
 fn bare_target(sh: &Shell) -> Outcome {
     const TARGET: &str = "x86_64-unknown-none";
-    let build = ["build", "--locked", "--package", "hvpci-core", "--package", "hvpci-mock", "--no-default-features"];
+    let crates = ["--package", "hvpci-core", "--package", "hvpci-sync", "--package", "hvpci-mock"];
+    let build: Vec<&str> = ["build", "--locked", "--no-default-features"].into_iter().chain(crates).collect();
     let directory = sh.current_dir().join("target").join("bare");
     let rustup = cmd!(sh, "rustup target list --installed").quiet().ignore_stderr().read();
     if rustup.is_ok_and(|targets| targets.lines().any(|t| t == TARGET)) {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use core::sync::atomic::{AtomicU16, Ordering};
 use core::task::{Context, Poll};
 use core::time::Duration;
 
@@ -18,7 +18,7 @@ use wdk_sys::{
 };
 
 use crate::bus::{WindowsBus, reserved};
-use crate::executor::{BlockPoint, Wait, WaitPoint};
+use crate::executor::{BlockPoint, Place, Wait, WaitPoint};
 use crate::sys::lock::SpinLock;
 use crate::sys::{handle, nt};
 
@@ -92,12 +92,12 @@ impl core::ops::Deref for Caller<'_> {
 
 impl Drop for Caller<'_> {
     fn drop(&mut self) {
-        self.0.busy.store(false, Ordering::Release);
+        self.0.place.give_back();
     }
 }
 
 struct CallPoint {
-    busy: AtomicBool,
+    place: Place,
     block: BlockPoint,
 }
 
@@ -125,7 +125,7 @@ impl Children {
             let mut points = reserved(capacity)?;
             points.extend((0..capacity).map(|_| Point { slot: AtomicU16::new(NOBODY), block: BlockPoint::new() }));
             let mut callers = reserved(CALLERS)?;
-            callers.extend((0..CALLERS).map(|_| CallPoint { busy: AtomicBool::new(false), block: BlockPoint::new() }));
+            callers.extend((0..CALLERS).map(|_| CallPoint { place: Place::new(), block: BlockPoint::new() }));
             Some((table, points, callers))
         };
         let (table, points, callers) = make().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
@@ -142,13 +142,13 @@ impl Children {
     pub fn wake(&self) {
         let waiting = self.points.iter().filter(|point| point.slot.load(Ordering::Acquire) != NOBODY);
         waiting.for_each(|point| point.block.wake());
-        let calling = self.callers.iter().filter(|point| point.busy.load(Ordering::Acquire));
+        let calling = self.callers.iter().filter(|point| point.place.is_taken());
         calling.for_each(|point| point.block.wake());
     }
 
     /// A place to wait at; `None` when too many wait. At most DISPATCH_LEVEL.
     pub fn caller(&self) -> Option<Caller<'_>> {
-        self.callers.iter().find(|point| !point.busy.swap(true, Ordering::AcqRel)).map(Caller)
+        self.callers.iter().find(|point| point.place.take()).map(Caller)
     }
 
     /// Where the callbacks of a function wait.

@@ -15,26 +15,25 @@ unsafe impl Send for Event {}
 // SAFETY: as above.
 unsafe impl Sync for Event {}
 
-impl Event {
-    /// An event that is not usable before [`Event::initialise`].
-    pub fn new() -> Event {
+impl hvpci_sync::Event for Event {
+    fn new() -> Event {
         Event(UnsafeCell::new(KEVENT::default()))
     }
 
-    /// Makes the event usable, at the place where it stays. Any IRQL.
-    pub fn initialise(&self) {
+    /// Any IRQL.
+    fn initialise(&self) {
         // SAFETY: KeInitializeEvent initialises caller-owned, non-paged storage; all of the driver's memory is that.
         unsafe { ntddk::KeInitializeEvent(self.0.get(), _EVENT_TYPE::SynchronizationEvent, 0) }
     }
 
-    /// Releases a waiter. At most DISPATCH_LEVEL.
-    pub fn set(&self) {
+    /// At most DISPATCH_LEVEL.
+    fn set(&self) {
         // SAFETY: KeSetEvent with Wait FALSE may be called at DISPATCH_LEVEL on an initialised event.
         unsafe { ntddk::KeSetEvent(self.0.get(), 0, 0) };
     }
 
-    /// Waits until the event is set or the time has come. PASSIVE_LEVEL.
-    pub fn wait(&self, deadline: Time) {
+    /// PASSIVE_LEVEL.
+    fn wait(&self, deadline: Time) {
         let mut timeout = LARGE_INTEGER { QuadPart: nt::relative(deadline) };
         // SAFETY: KeWaitForSingleObject on an initialised event, at PASSIVE_LEVEL, with a timeout in caller-owned memory.
         unsafe {

@@ -1,0 +1,36 @@
+//! The shipped units under [loom], which runs each test with every order in which its threads can meet and with every value
+//! that the memory model lets a read return.
+//!
+//! What surrounds the units keeps what kernels promise: `queue.rs` a work item, `event.rs` an event. The tests in `defects.rs`
+//! break one thing each, an atomic, a promise or a caller's duty, and must fail.
+//!
+//! `LOOM_MAX_PREEMPTIONS` bounds how often a thread is interrupted; unset, each test sets what it takes seconds for, and
+//! says where that is a bound at all.
+
+mod block;
+mod defects;
+mod event;
+mod kernel;
+mod place;
+mod queue;
+mod rig;
+mod task;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Runs `model` in every order, with at most `preemptions` interruptions of a running thread (`None`: no bound). Returns how
+/// many orders there were.
+fn check(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) -> usize {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(preemptions);
+    // The default is made for small tests; what is not finished by then must not pass.
+    builder.max_branches = 100_000;
+    let orders = Arc::new(AtomicUsize::new(0));
+    let count = orders.clone();
+    builder.check(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    orders.load(Ordering::Relaxed)
+}
