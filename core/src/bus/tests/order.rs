@@ -96,3 +96,14 @@ fn a_bus_is_up_again_when_its_interrupts_are() {
     assert!(matches!(rig.host.said.last(), Some(Said::Create(..))));
     assert_eq!(rig.bus.status(), BusStatus::Resuming(Step::Interrupts));
 }
+
+#[test]
+fn a_request_of_a_driver_does_not_hold_the_bus_up() {
+    let mut rig = Rig::new(GuestStyle::ConfigSpace).up();
+    rig.host.ignore = |said| matches!(said, Said::Read(..));
+    rig.submit(Request::ReadBlock { slot: slot(0), block: 0, bytes: 4 });
+    rig.host.functions.push((function(1), PROBED));
+    rig.host.relations();
+    rig.run();
+    assert_eq!(rig.shown, [slot(0), slot(1)]);
+}

@@ -159,3 +159,15 @@ fn what_went_unanswered_when_the_bus_went_down_is_not_taken_for_done() {
     assert_eq!(rig.said_about(|said| matches!(said, Said::Released(_))), [Said::Released(0)]);
     rig.assert_nothing_left();
 }
+
+#[test]
+fn the_first_failure_is_the_one_that_is_told() {
+    let mut rig = two().up();
+    // What the way down has to say finds the ring closed, which is a failure too.
+    rig.host.closed = true;
+    rig.bus.fail(BusError::Timeout(Step::Relations));
+    rig.run();
+    let failed: Vec<_> = rig.reports.iter().filter(|report| matches!(report, Report::Failed(_))).collect();
+    assert_eq!(failed, [&Report::Failed(BusError::Timeout(Step::Relations))]);
+    assert_eq!(rig.bus.status(), BusStatus::Failed(BusError::Timeout(Step::Relations)));
+}
