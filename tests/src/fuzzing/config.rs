@@ -143,10 +143,8 @@ fn step(
             0 => assert_eq!(space.alive(host, me), attached[at]),
             1 => messages(input, space, host, me)?,
             2 if space.options().style == GuestStyle::Messages => power_on(input, space, host, at)?,
-            _ if space.options().style == GuestStyle::Messages => {
-                if space.plan_power_off(me) {
-                    power(input, space, host, at, false)?;
-                }
+            3 if space.options().style == GuestStyle::Messages && space.plan_power_off(me) => {
+                power(input, space, host, at, false)?;
             }
             _ => {}
         },

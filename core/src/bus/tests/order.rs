@@ -96,3 +96,35 @@ fn a_bus_is_up_again_when_its_interrupts_are() {
     assert!(matches!(rig.host.said.last(), Some(Said::Create(..))));
     assert_eq!(rig.bus.status(), BusStatus::Resuming(Step::Interrupts));
 }
+
+#[test]
+fn a_request_of_a_driver_does_not_hold_the_bus_up() {
+    let mut rig = Rig::new(GuestStyle::ConfigSpace).up();
+    rig.host.ignore = |said| matches!(said, Said::Read(..));
+    rig.submit(Request::ReadBlock { slot: slot(0), block: 0, bytes: 4 });
+    rig.host.functions.push((function(1), PROBED));
+    rig.host.relations();
+    rig.run();
+    assert_eq!(rig.shown, [slot(0), slot(1)]);
+}
+
+#[test]
+fn a_list_does_not_hold_back_requests_about_functions_that_are_on_it() {
+    let mut rig = Rig::new(GuestStyle::ConfigSpace).functions(&[(0, PROBED), (1, PROBED)]).up();
+    rig.host.list(&[function(0)]);
+    callback(&mut rig);
+    rig.submit(Request::ReadBlock { slot: slot(0), block: 0, bytes: 4 });
+    rig.bus.transmit(rig.now, &mut rig.host);
+    assert_eq!(rig.said_about(|said| matches!(said, Said::Read(..))), [Said::Read(0, 0, 4)]);
+}
+
+#[test]
+fn what_is_under_way_for_one_function_survives_the_removal_of_another() {
+    let mut rig = started(GuestStyle::ConfigSpace, |said| matches!(said, Said::Assigned(_, 0, _)));
+    rig.host.list(&[function(0)]);
+    rig.run();
+    let (id, _) = rig.host.ignored.pop().unwrap();
+    rig.host.complete(id, vec![0; 8]);
+    rig.run();
+    assert_eq!((rig.bus.status(), &rig.shown[..]), (BusStatus::Running, &[slot(0)][..]));
+}

@@ -4,6 +4,7 @@ use super::super::*;
 use super::rig::*;
 use crate::backend::PlatformError;
 use crate::decode::GuestStyle;
+use crate::wire::HostMessage;
 
 fn two() -> Rig {
     Rig::new(GuestStyle::ConfigSpace).functions(&[(0, PROBED), (1, PROBED)])
@@ -102,7 +103,8 @@ fn functions_that_have_their_resources_back_answer_though_others_do_not() {
 
 #[test]
 fn the_status_names_what_is_waited_for() {
-    let waits: [(fn(&Said) -> bool, Step); 5] = [
+    type Wait = (fn(&Said) -> bool, Step);
+    let waits: [Wait; 5] = [
         (|said| matches!(said, Said::Version(_)), Step::Version),
         (|said| matches!(said, Said::Relations), Step::Relations),
         (|said| matches!(said, Said::Requirements(1)), Step::Requirements),
@@ -158,4 +160,33 @@ fn what_went_unanswered_when_the_bus_went_down_is_not_taken_for_done() {
     rig.stop();
     assert_eq!(rig.said_about(|said| matches!(said, Said::Released(_))), [Said::Released(0)]);
     rig.assert_nothing_left();
+}
+
+#[test]
+fn the_first_failure_is_the_one_that_is_told() {
+    let mut rig = two().up();
+    // What the way down has to say finds the ring closed, which is a failure too.
+    rig.host.closed = true;
+    rig.bus.fail(BusError::Timeout(Step::Relations));
+    rig.run();
+    let failed: Vec<_> = rig.reports.iter().filter(|report| matches!(report, Report::Failed(_))).collect();
+    assert_eq!(failed, [&Report::Failed(BusError::Timeout(Step::Relations))]);
+    assert_eq!(rig.bus.status(), BusStatus::Failed(BusError::Timeout(Step::Relations)));
+}
+
+#[test]
+fn an_ejected_function_answers_unless_the_host_has_its_resources_back() {
+    let mut rig = two().up();
+    rig.host.message(HostMessage::Eject { slot: 1 });
+    rig.run();
+    assert_eq!((&rig.shown[..], gone(&rig)), (&[slot(0)][..], vec![]));
+
+    let mut rig = two().up();
+    rig.host.ignore = |said| matches!(said, Said::D0Exit);
+    rig.bus.request_suspend(rig.now);
+    rig.run();
+    assert_eq!(rig.bus.status(), BusStatus::Suspending);
+    rig.host.message(HostMessage::Eject { slot: 1 });
+    rig.run();
+    assert_eq!((&rig.shown[..], gone(&rig)), (&[slot(0)][..], vec![1]));
 }
