@@ -132,7 +132,11 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
         }
         if !options.run.is_empty() {
             let machine = machine::Machine::new(&kernel, &modules, options.cpus.first().copied().unwrap_or(1));
-            let machine = if options.real_clock { machine.clocked(machine::Clock::Real) } else { machine };
+            let machine = if options.real_clock || !machine.can_count() {
+                machine.clocked(machine::Clock::Real)
+            } else {
+                machine
+            };
             let log = machine.boot(sh, &options.run.join("\n"))?;
             println!("{}", log.text);
             problems.extend(log.alarms());

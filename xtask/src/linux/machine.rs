@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use xshell::{Shell, cmd};
 
 use super::build::Modules;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Series};
 use super::wake;
 
 /// How long a boot may take that does not say otherwise, hung kernels included.
@@ -36,7 +36,7 @@ pub enum Clock {
     /// use the machine: how long something takes, and whether it comes in time, does not depend on how fast this machine is.
     Counted(u8),
     /// The emulator's own, which goes on whatever the machine is doing. For what the other cannot do: with it, a machine of several
-    /// processors that wakes from S3 spins for ever (QEMU 7.2).
+    /// processors spins for ever when 6.12 wakes from S3, and when 6.1 boots (QEMU 7.2).
     Real,
 }
 
@@ -129,6 +129,11 @@ impl Machine {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its clock can count instructions.
+    pub fn can_count(&self) -> bool {
+        self.cpus == 1 || self.kernel.series != Series::Six1
     }
 
     /// How long it may take, hung kernels included.

@@ -1,5 +1,5 @@
 //! Boots that wait for a processor. The emulator runs all processors of a machine in one thread, so as many machines as this one
-//! has processors run side by side. What they find does not depend on it: their clocks count instructions.
+//! has processors run side by side. Most have clocks that count instructions: what they find does not depend on it.
 
 use std::num::NonZero;
 use std::sync::Mutex;

@@ -11,7 +11,7 @@ use xshell::Shell;
 
 use super::figures;
 use super::kernel::Series;
-use super::machine::{Log, Machine};
+use super::machine::{Clock, Log, Machine};
 use super::queue::{Job, Verdict};
 use super::results::{self, Case};
 use judge::{fewer_traps, judge};
@@ -35,9 +35,10 @@ pub fn jobs(sh: &Shell, machine: &Machine, only: &[String], more: bool) -> Resul
 
 fn job(machine: &Machine, boot: Boot) -> Job {
     let cpus = machine.cpus;
+    let clock = if machine.can_count() { boot.clock } else { Clock::Real };
     let machine = machine.clone().named(boot.name).with(boot.limit, boot.arguments);
     Job {
-        machine: machine.emulated(boot.emulator).clocked(boot.clock),
+        machine: machine.emulated(boot.emulator).clocked(clock),
         lines: boot.checks.iter().map(|check| check.line.clone()).collect(),
         judge: Box::new(move |log| verdict(&boot.checks, log, cpus)),
     }
