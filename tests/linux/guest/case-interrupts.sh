@@ -52,3 +52,57 @@ multi_msi() {
 	await 10 bound_count 1 || bad "not bound again"
 	unload
 }
+
+# A function with plain MSI without mask bits, and one message.
+msi_up() {
+	load_host buses=1 device=msi
+	load_driver ours
+	load_testdrv msi=1 vectors=1
+}
+# not_sent WHEN: the function does not send. (Where it does, the host says that it does not know the message.)
+not_sent() {
+	do_host_fails fire 0 0 0
+	grep -q "^fire .* message=0 refused=Disabled" $host/state || bad "$1: $(grep ^fire $host/state)"
+}
+
+# refused_message: the host makes no interrupt for a function with plain MSI. Its driver comes up without knowing; the function
+# sends nothing. The driver's next life has one.
+refused_message() {
+	msi_up
+	# both when vectors are allocated and when the interrupt is requested
+	do_host fault 0 every:0x1b refuse 0xC0000001
+	do_host go
+	await 30 bound_count 1 || bad "not bound"
+	not_sent "refused at the first time"
+	do_host nofault 0
+	rmmod hvpci_testdrv || bad "rmmod hvpci_testdrv"
+	load_testdrv msi=1 vectors=1
+	await 10 bound_count 1 || bad "not bound again"
+	do_host fire 0 0 0
+	usleep 50000
+	[ "$(driver_item counts 0)" = 1 ] || bad "the next one: $(cat $drv)"
+	say "result refused_message done=1"
+	unload
+}
+
+# lost_message: the host does not make it anew after a sleep. The PCI core switches MSI on again; the function must not send.
+lost_message() {
+	msi_up
+	do_host go
+	await 30 bound_count 1 || bad "not bound"
+	do_host fire 0 0 0
+	do_host pm thaw fault 0 0x1b:1 refuse 0xC0000001
+	echo disk > /sys/power/state 2> /dev/null
+	await 10 all_well || bad "not well: $(cat $check)"
+	do_host nofault 0
+	not_sent "lost by a sleep"
+	[ "$(driver_item counts 0)" = 1 ] || bad "interrupts: $(cat $drv)"
+	rmmod hvpci_testdrv || bad "rmmod hvpci_testdrv"
+	load_testdrv msi=1 vectors=1
+	await 10 bound_count 1 || bad "not bound again"
+	do_host fire 0 0 0
+	usleep 50000
+	[ "$(driver_item counts 0)" = 1 ] || bad "the next one: $(cat $drv)"
+	say "result lost_message done=1"
+	unload
+}

@@ -29,6 +29,7 @@ const KASAN_FLAGS: &str = "-Zsanitizer=kernel-address -Zsanitizer-recover=kernel
 pub struct Modules {
     pub standin: PathBuf,
     pub driver: PathBuf,
+    pub holder: PathBuf,
     pub stock: PathBuf,
     pub interface: PathBuf,
     /// virtio's, for a disk to hibernate to.
@@ -113,11 +114,13 @@ pub fn modules(sh: &Shell, kernel: &Kernel, object: &Path) -> Result<Modules> {
             crc::adopt(&module, &symvers, "drivers/hv/hv_vmbus").context("adopting the distribution's CRCs")?;
         eprintln!("{}: stand-in ready, {patched} symbol versions adopted", kernel.release);
     }
-    let driver = ready.join("hvpci_testdrv.ko");
+    let (driver, holder) = (ready.join("hvpci_testdrv.ko"), ready.join("hvpci_holder.ko"));
     sh.copy_file(build.join("driver/hvpci_testdrv.ko"), &driver)?;
+    sh.copy_file(build.join("driver/hvpci_holder.ko"), &holder)?;
     Ok(Modules {
         standin: module,
         driver,
+        holder,
         stock: unpack(sh, kernel, &ready, "drivers/pci/controller/pci-hyperv.ko")?,
         interface: unpack(sh, kernel, &ready, "drivers/pci/controller/pci-hyperv-intf.ko")?,
         disk: disk(sh, kernel, &ready)?,

@@ -199,7 +199,7 @@ impl Machine {
         }
         sh.copy_file("/bin/busybox", root.join("bin"))?;
         let modules = &self.modules;
-        let distribution = [&modules.standin, &modules.driver, &modules.stock, &modules.interface];
+        let distribution = [&modules.standin, &modules.driver, &modules.holder, &modules.stock, &modules.interface];
         for module in distribution.into_iter().chain(&modules.disk) {
             sh.copy_file(module, &root)?;
         }

@@ -1,4 +1,5 @@
-//! What is run on the debug kernel: the lanes at reduced counts, and allocations that fail. pci-hyperv.ko is not our concern here.
+//! What is run on the debug kernel: the lanes at reduced counts, and allocations that fail. Not pci-hyperv.ko: lockdep
+//! reports it for a sleeping lock under the lock of the interrupt (PROVE_RAW_LOCK_NESTING), and looks no further then.
 
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ const LANES: &[(u64, &str)] = &[
     (2, "hot_add ours"),
     (1, "multi_msi ours 32"),
     (2, "neighbours ours"),
+    (1, "held_unbind"),
+    (1, "held_unload"),
+    (2, "block_listener"),
     (1, "storm ours 20000 1"),
 ];
 

@@ -11,8 +11,10 @@ use crate::linux::machine::Machine;
 /// 256 ns the kernel takes itself for hung, at 16 ns the polls of the cases take longer than the waits.
 const COUNTED_TIME: &[&str] = &["-icount", "shift=6,sleep=off"];
 
-/// Two NUMA nodes, the second without a processor.
-const TWO_NODES: &[&str] = &[
+/// Three NUMA nodes: the second without a processor; the third, near the second, without memory either, which could be added.
+const THREE_NODES: &[&str] = &[
+    "-m",
+    "1G,slots=1,maxmem=2G",
     "-object",
     "memory-backend-ram,id=near,size=512M",
     "-object",
@@ -21,6 +23,14 @@ const TWO_NODES: &[&str] = &[
     "node,memdev=near",
     "-numa",
     "node,memdev=far",
+    "-numa",
+    "node",
+    "-numa",
+    "dist,src=0,dst=1,val=20",
+    "-numa",
+    "dist,src=0,dst=2,val=30",
+    "-numa",
+    "dist,src=1,dst=2,val=15",
 ];
 
 /// Foul packets of a storm, and the seed of its first round.
@@ -39,6 +49,7 @@ pub fn boots(machine: &Machine) -> Vec<Boot> {
     let mut boots = vec![messages(stock), hostile()];
     if machine.cpus == 1 {
         boots.push(identity(stock));
+        boots.push(holders(stock));
         match machine.kernel.series {
             Series::Six12 => boots.extend([cycles("load"), silent()]),
             Series::Six1 => boots.push(cycles("eject")),
@@ -54,6 +65,8 @@ fn messages(stock: bool) -> Boot {
         (1, "multi_msi ours 1".to_string()),
         (1, "multi_msi ours 4".to_string()),
         (1, "multi_msi ours 32".to_string()),
+        (1, "refused_message".to_string()),
+        (1, "lost_message".to_string()),
         (2, "neighbours ours".to_string()),
     ];
     if stock {
@@ -76,18 +89,29 @@ fn identity(stock: bool) -> Boot {
         (1, "numa_node ours".to_string()),
         (1, "isolated".to_string()),
         (1, "block_refusal".to_string()),
+        (2, "block_listener".to_string()),
     ];
     if stock {
         lines.push((2, "foreign_domain".to_string()));
         lines.push((2, "block_orders".to_string()));
+        lines.push((2, "block_orphan".to_string()));
     }
     Boot {
         name: "identity",
         checks: checks(lines),
         limit: Duration::from_secs(400),
         arguments: "",
-        emulator: TWO_NODES,
+        emulator: THREE_NODES,
     }
+}
+
+/// Somebody holds what is to go.
+fn holders(stock: bool) -> Boot {
+    let mut lines = vec![(1, "held_unbind".to_string()), (1, "held_unload".to_string())];
+    if stock {
+        lines.push((2, "block_unload".to_string()));
+    }
+    Boot { name: "holders", checks: checks(lines), limit: Duration::from_secs(400), arguments: "", emulator: &[] }
 }
 
 /// 20 cycles to warm up, 200 that are measured; a kind on each kernel, because they take minutes.
