@@ -70,3 +70,27 @@ rescan() {
 	books fired
 	unload
 }
+
+# versions: each version of the protocol, as far as the host knows it; and without a word of the administrator's none above 1.4.
+versions() {
+	for minor in 1 2 3 4 5 6 default; do
+		if [ $minor = default ]; then
+			wanted=4
+			load_host buses=1
+			load_driver ours
+		else
+			wanted=$minor
+			load_host buses=1 highest_minor=$minor
+			load_driver ours version=1.6
+		fi
+		load_testdrv
+		dmesg -c > /dev/null
+		do_host go
+		await 30 bound_count 1 || bad "version $minor: not bound"
+		dmesg | grep -q "the host speaks version 1\.$wanted\$" || bad "version $minor: $(dmesg | grep 'the host speaks')"
+		fire_all
+		books fired
+		unload
+	done
+	say "result versions done=7"
+}

@@ -105,6 +105,7 @@ fn bring_up(driver: Driver) -> Vec<Check> {
         (1, format!("rescan {word}")),
     ];
     if driver == Driver::Ours {
+        lines.push((1, "versions".to_string()));
         lines.push((1, format!("rescan {word} policy=absorbing")));
         lines.push((14, format!("bring_up prefetch {word} 14 buses=14,map_ms=200,parallel=14 policy=prefetch")));
     }
