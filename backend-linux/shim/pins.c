@@ -38,8 +38,8 @@ void hvpci_unpin(bool referenced)
 }
 
 /*
- * The last thing of an unload, or of a load that fails: nothing leads into the module any more, but for who is inside already. It waits for as long as they
- * are: going on would have them return to memory that is somebody else's.
+ * The last thing of an unload, or of a load that fails: nothing leads into the module any more, but some may be inside. It
+ * waits for as long as they are: going on would have them return to memory that is somebody else's.
  */
 void hvpci_pins_wait(void)
 {

@@ -1,4 +1,5 @@
-//! What is run on the debug kernel: the lanes at reduced counts, and allocations that fail. pci-hyperv.ko is not our concern here.
+//! What is run on the debug kernel: the lanes at reduced counts, and allocations that fail. Not pci-hyperv.ko: lockdep
+//! reports it for a sleeping lock under the lock of the interrupt (PROVE_RAW_LOCK_NESTING), and looks no further then.
 
 use super::plan::Boot;
 use crate::linux::machine::Clock;
@@ -24,8 +25,6 @@ const LANES: &[(u64, &str)] = &[
     (2, "neighbours ours"),
     (1, "held_unbind"),
     (1, "held_unload"),
-    (2, "block_unload"),
-    (2, "block_orphan"),
     (2, "block_listener"),
     (1, "storm ours 20000 1"),
 ];
