@@ -23,8 +23,6 @@
  */
 #define HVPCI_MAX_PACKET SZ_8K
 #define HVPCI_RING_BYTES VMBUS_RING_SIZE(28 * SZ_1K)
-/* An async operation of the pump or of the publisher is boxed in one of these when there is no memory. */
-#define HVPCI_RESERVE_BYTES SZ_1K
 
 enum hvpci_worker { HVPCI_PUMP, HVPCI_PUBLISHER, HVPCI_WORKERS };
 
