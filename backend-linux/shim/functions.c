@@ -99,6 +99,7 @@ void hvpci_shim_unpublish(struct hvpci_bus *bus, u32 devfn, bool surprise)
 		pci_dev_put(pdev);
 	}
 	hvpci_block_forget(bus, devfn);
+	hvpci_irq_forget(bus, devfn);
 	clear_bit(devfn, bus->shown);
 	if (bus->slots[devfn])
 		pci_destroy_slot(bus->slots[devfn]);

@@ -89,9 +89,11 @@ struct hvpci_bus {
 	struct fwnode_handle *fwnode;
 	struct irq_domain *irqs;
 	struct msi_domain_info msi_info;
-	raw_spinlock_t msi_lock;	/* the list and the entries in it */
+	raw_spinlock_t msi_lock;	/* what follows, and the entries of the list */
 	struct list_head msis;
-	atomic_t msi_count;
+	u16 vectors[256];		/* by devfn: asked for; an MSI-X table has 2048 at most */
+	u32 vectors_total;
+	atomic_t msi_count;		/* those that are there, for debugfs */
 
 	/* Config blocks. */
 	spinlock_t listeners_lock;
@@ -156,6 +158,8 @@ void hvpci_domain_put(u32 domain);
 /* irq.c */
 int hvpci_irq_domain_create(struct hvpci_bus *bus);
 void hvpci_irq_domain_remove(struct hvpci_bus *bus);
+/* The function is gone: no vectors are its own any more. */
+void hvpci_irq_forget(struct hvpci_bus *bus, unsigned int devfn);
 
 /* block.c */
 int hvpci_block_init(void);

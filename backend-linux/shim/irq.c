@@ -19,7 +19,7 @@
 
 #include "hvpci.h"
 
-/* Room beyond what exists, for deletions that are still on their way. */
+/* Room beyond what was asked for, for deletions that are still on their way. */
 #define HVPCI_MSI_SLACK 32
 
 /* The chip data of an interrupt. */
@@ -251,13 +251,35 @@ static struct irq_chip hvpci_chip = {
 
 /* ---- the domain ---- */
 
+/*
+ * Functions allocate their vectors side by side: each counts from here on, not when its interrupts are there. What a function
+ * asks for takes the place of what it asked for before, which it has given back. Returns the sum of all functions.
+ */
+static u32 promise(struct hvpci_bus *bus, unsigned int devfn, u32 vectors)
+{
+	unsigned long flags;
+	u32 sum;
+
+	raw_spin_lock_irqsave(&bus->msi_lock, flags);
+	bus->vectors_total += vectors - bus->vectors[devfn];
+	bus->vectors[devfn] = vectors;
+	sum = bus->vectors_total;
+	raw_spin_unlock_irqrestore(&bus->msi_lock, flags);
+	return sum;
+}
+
+void hvpci_irq_forget(struct hvpci_bus *bus, unsigned int devfn)
+{
+	promise(bus, devfn, 0);
+}
+
 static int hvpci_msi_prepare(struct irq_domain *domain, struct device *dev, int vectors, msi_alloc_info_t *info)
 {
 	struct msi_domain_info *own = domain->host_data;
 	struct hvpci_bus *bus = own->data;
 	int err;
 
-	err = hvpci_rs_msi_reserve(bus->rust, atomic_read(&bus->msi_count) + vectors + HVPCI_MSI_SLACK);
+	err = hvpci_rs_msi_reserve(bus->rust, promise(bus, to_pci_dev(dev)->devfn, vectors) + HVPCI_MSI_SLACK);
 	if (err)
 		return err;
 	err = pci_msi_prepare(domain, dev, vectors, info);
