@@ -74,13 +74,14 @@ static noinline void hvpci_irq_retarget(struct irq_data *data)
 	struct hvpci_irq *irq = irq_data_get_irq_chip_data(data);
 	struct hvpci_msi msi;
 	unsigned long flags;
+	bool made;
 
-	if (!irq->made)
-		return;
 	raw_spin_lock_irqsave(&irq->bus->msi_lock, flags);
+	made = irq->made;
 	msi = irq->msi;
 	raw_spin_unlock_irqrestore(&irq->bus->msi_lock, flags);
-	aim(irq, data, &msi);
+	if (made)
+		aim(irq, data, &msi);
 }
 
 static void hvpci_irq_mask(struct irq_data *data)
@@ -93,14 +94,19 @@ static void hvpci_irq_mask(struct irq_data *data)
 static void hvpci_irq_unmask(struct irq_data *data)
 {
 	struct hvpci_irq *irq = irq_data_get_irq_chip_data(data);
+	unsigned long flags;
 
-	/* The message of an interrupt that the host did not make points at memory: it stays masked (see hvpci_irq_write). */
-	if (!irq->made)
-		return;
 	hvpci_irq_retarget(data);
 	if (data->parent_data->chip->irq_unmask)
 		irq_chip_unmask_parent(data);
-	pci_msi_unmask_irq(data);
+	/*
+	 * The message of an interrupt that the host did not make points at memory: it stays masked (see hvpci_irq_write). The lock,
+	 * because hvpci_shim_msi_lost may be about to mask it.
+	 */
+	raw_spin_lock_irqsave(&irq->bus->msi_lock, flags);
+	if (irq->made)
+		pci_msi_unmask_irq(data);
+	raw_spin_unlock_irqrestore(&irq->bus->msi_lock, flags);
 }
 
 static int hvpci_irq_set_affinity(struct irq_data *data, const struct cpumask *cpus, bool force)
