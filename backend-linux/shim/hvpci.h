@@ -109,6 +109,7 @@ struct hvpci_bridge {
 	struct pci_sysdata sysdata;
 	struct hvpci_bus __rcu *bus;	/* NULL once the bridge is being taken away */
 	struct resource numbers;
+	struct resource nothing;	/* of no type, so that nothing lies in it: see bridge.c */
 	bool pin;			/* for hvpci_unpin, where there is one */
 };
 
