@@ -43,11 +43,11 @@ static void name_slot(struct hvpci_bus *bus, struct pci_dev *pdev, u32 serial)
  * The host names a node of its own numbering, which the kernel may not have, or not use: then it is the nearest one that is
  * used. Where the host names none it is the first, as in the kernel's own driver: without any, work is spread over all nodes.
  */
-static void set_node(struct pci_dev *pdev, s32 node)
+static int usable_node(s32 node)
 {
 	if (node < 0 || node >= MAX_NUMNODES || !node_possible(node))
 		node = 0;
-	set_dev_node(&pdev->dev, numa_map_to_online_node(node));
+	return numa_map_to_online_node(node);
 }
 
 int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *function)
@@ -65,6 +65,7 @@ int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *funct
 		err = hvpci_bridge_add_windows(bus, function);
 	if (err)
 		goto out;
+	bus->nodes[devfn] = usable_node(function->numa_node);
 	set_bit(devfn, bus->shown);
 	pdev = pci_scan_single_device(bus->bridge->bus, devfn);
 	if (!pdev) {
@@ -72,7 +73,6 @@ int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *funct
 		err = -ENODEV;
 		goto out;
 	}
-	set_node(pdev, function->numa_node);
 	name_slot(bus, pdev, function->serial);
 	claim_bars(pdev);
 	pci_bus_add_device(pdev);

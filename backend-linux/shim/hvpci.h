@@ -83,6 +83,7 @@ struct hvpci_bus {
 	struct pci_host_bridge *bridge;
 	DECLARE_BITMAP(shown, 256);	/* by devfn */
 	struct pci_slot *slots[256];
+	s16 nodes[256];			/* the kernel's, by devfn, of those shown */
 	u32 domain;			/* 0: none yet */
 
 	/* Interrupts. */

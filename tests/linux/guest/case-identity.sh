@@ -69,7 +69,8 @@ slot_names() {
 }
 
 # numa_node KIND: a function is on the node that the host names; on the nearest one where the kernel does not use that, which is
-# 1 for 2 on this machine; on the first where the host names none, or one that the machine cannot have.
+# 1 for 2 on this machine; on the first where the host names none, or one that the machine cannot have. The same once it was
+# removed and found again by a rescan.
 numa_node() {
 	nodes=/sys/devices/system/node
 	[ "$(cat $nodes/possible) $(cat $nodes/online)" = "0-2 0-1" ] ||
@@ -82,6 +83,12 @@ numa_node() {
 		at=$(cat /sys/bus/pci/devices/1001:00:00.0/numa_node)
 		say "result numa_node named=$named at=$at"
 		[ "$at" = $wanted ] || bad "the host says node $named, the function is on $at, not on $wanted"
+		echo 1 > /sys/bus/pci/devices/1001:00:00.0/remove
+		bound_count 0 || bad "node $named: $n bound after the function was removed"
+		echo 1 > /sys/bus/pci/rescan
+		await 30 bound_count 1 || bad "node $named: not bound after a rescan"
+		at=$(cat /sys/bus/pci/devices/1001:00:00.0/numa_node)
+		[ "$at" = $wanted ] || bad "node $named: after a rescan the function is on $at, not on $wanted"
 		unload
 	done
 }
