@@ -58,7 +58,7 @@ int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *funct
 
 	if (devfn >= 256)
 		return -EINVAL;
-	hvpci_block_check();
+	hvpci_block_hold();
 	pci_lock_rescan_remove();
 	err = bus->bridge ? 0 : hvpci_bridge_create(bus, function);
 	if (!err)
@@ -77,6 +77,8 @@ int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *funct
 	claim_bars(pdev);
 	pci_bus_add_device(pdev);
 out:
+	if (err)
+		hvpci_block_release();
 	if (err && bus->bridge && bitmap_empty(bus->shown, 256))
 		hvpci_bridge_destroy(bus);
 	pci_unlock_rescan_remove();
@@ -100,7 +102,8 @@ void hvpci_shim_unpublish(struct hvpci_bus *bus, u32 devfn, bool surprise)
 	}
 	hvpci_block_forget(bus, devfn);
 	hvpci_irq_forget(bus, devfn);
-	clear_bit(devfn, bus->shown);
+	if (test_and_clear_bit(devfn, bus->shown))
+		hvpci_block_release();
 	if (bus->slots[devfn])
 		pci_destroy_slot(bus->slots[devfn]);
 	bus->slots[devfn] = NULL;

@@ -166,7 +166,9 @@ void hvpci_irq_forget(struct hvpci_bus *bus, unsigned int devfn);
 /* block.c */
 int hvpci_block_init(void);
 void hvpci_block_exit(void);
-void hvpci_block_check(void);
+/* A function is about to be shown: pci-hyperv can't be loaded until it is gone, or could not be shown. Sleepable. */
+void hvpci_block_hold(void);
+void hvpci_block_release(void);
 void hvpci_block_forget(struct hvpci_bus *bus, unsigned int devfn);
 
 /* debugfs.c */

@@ -133,26 +133,33 @@ probe_again() {
 	await 10 bound_count $1 || bad "$step: $n of $1 bound"
 }
 
-# block_refusal: while a function of hvpci uses blocks, pci-hyperv is refused with EBUSY; and it loads once hvpci is gone.
+# block_refusal: while a function of hvpci is there, pci-hyperv is refused with EBUSY, whether it uses blocks or not; and it loads
+# once the function is gone.
 block_refusal() {
-	start ours buses=1 block=7
+	start ours buses=1
 	do_host go
 	await 30 bound_count 1 || bad "not bound"
+	step=unused
+	stock_refused
+	probe_again 1
 	step=before
 	blocks_work 1
-	dmesg -c > /dev/null
-	said=$(insmod /pci-hyperv.ko 2>&1) && bad "pci-hyperv was loaded"
-	echo "$said" | grep -qi "busy" || bad "refused with: $said"
-	dmesg | grep -q "pci-hyperv can't be loaded now" || bad "no word of why"
+	stock_refused
 	step=after
 	blocks_work 1
 	probe_again 1
-	unload
-	# Without hvpci nobody is in its way.
-	load_host buses=1
-	load_stock || bad "insmod pci-hyperv after hvpci"
+	do_host rescind 0
+	await 30 no_device || bad "the bus does not go"
+	# Nobody is in its way, though hvpci is still loaded.
+	load_stock || bad "insmod pci-hyperv without a function of hvpci"
 	rmmod pci_hyperv || bad "rmmod pci_hyperv"
-	rmmod hv_vmbus || bad "rmmod hv_vmbus"
+	unload
+}
+stock_refused() {
+	dmesg -c > /dev/null
+	said=$(insmod /pci-hyperv.ko 2>&1) && bad "$step: pci-hyperv was loaded"
+	echo "$said" | grep -qi "busy" || bad "$step: refused with: $said"
+	dmesg | grep -q "pci-hyperv can't be loaded now" || bad "$step: no word of why"
 }
 
 # block_orders: both drivers loaded, a function with blocks under each.
@@ -165,7 +172,7 @@ block_orders() {
 			load_stock || bad "$step: insmod pci-hyperv"
 			load_ours
 		else
-			# Nothing of hvpci has used blocks yet: the load is noticed, and put right.
+			# There is no function of hvpci yet: the load is noticed, and put right.
 			load_ours
 			load_stock || bad "$step: insmod pci-hyperv"
 		fi
