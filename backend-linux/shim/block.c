@@ -5,7 +5,8 @@
  * The kernel has one global set of pointers for this, hvpci_block_ops, and pci-hyperv's functions take any pci_dev for one
  * of theirs. So ours look at the device's bus first and hand foreign ones to whoever was there before. pci-hyperv overwrites
  * the pointers when it is loaded, without looking: its load is noticed, and undone afterwards; while one of our functions
- * uses blocks, it is refused, because there is a moment in between.
+ * is shown, it is refused, because there is a moment in between. (A function that comes up while pci-hyperv is being loaded
+ * has that moment.)
  *
  * A call that is handed on returns through this module, and may sleep in the other driver for as long as its host likes: it has
  * a pin (pins.c).
@@ -19,8 +20,8 @@
 
 static struct hyperv_pci_block_ops previous;
 static DEFINE_MUTEX(chain_lock);
-/* Some function of ours has used config blocks. */
-static atomic_t in_use = ATOMIC_INIT(0);
+/* Functions of ours that are shown. */
+static atomic_t shown = ATOMIC_INIT(0);
 
 static int foreign_read(struct pci_dev *pdev, void *buffer, unsigned int length, unsigned int block, unsigned int *returned)
 {
@@ -58,7 +59,6 @@ static int read_block(struct pci_dev *pdev, void *buffer, unsigned int length, u
 	/* ours, but its bus has gone: whoever was there before would take it for its own */
 	if (!bus)
 		return -ENODEV;
-	atomic_set(&in_use, 1);
 	return hvpci_rs_block_read(bus->rust, pdev->devfn, block, buffer, length, returned);
 }
 
@@ -71,7 +71,6 @@ static int write_block(struct pci_dev *pdev, void *buffer, unsigned int length, 
 	/* ours, but its bus has gone: whoever was there before would take it for its own */
 	if (!bus)
 		return -ENODEV;
-	atomic_set(&in_use, 1);
 	return hvpci_rs_block_write(bus->rust, pdev->devfn, block, buffer, length);
 }
 
@@ -86,7 +85,6 @@ static int register_invalidate(struct pci_dev *pdev, void *context, void (*chang
 	/* ours, but its bus has gone: whoever was there before would take it for its own */
 	if (!bus)
 		return -ENODEV;
-	atomic_set(&in_use, 1);
 	if (!READ_ONCE(bus->listeners)) {
 		listeners = kcalloc(256, sizeof(*listeners), GFP_KERNEL);
 		if (!listeners)
@@ -137,7 +135,7 @@ static bool chained(void)
 }
 
 /* Puts our functions in front of those that are there. */
-void hvpci_block_check(void)
+static void check(void)
 {
 	mutex_lock(&chain_lock);
 	if (!chained()) {
@@ -149,19 +147,31 @@ void hvpci_block_check(void)
 	mutex_unlock(&chain_lock);
 }
 
+void hvpci_block_hold(void)
+{
+	atomic_inc(&shown);
+	/* A load from here on is refused; this sees those before. */
+	check();
+}
+
+void hvpci_block_release(void)
+{
+	atomic_dec(&shown);
+}
+
 static int module_event(struct notifier_block *block, unsigned long event, void *data)
 {
 	struct module *module = data;
 
 	if (strcmp(module->name, "pci_hyperv"))
 		return NOTIFY_DONE;
-	if (event == MODULE_STATE_COMING && atomic_read(&in_use)) {
-		pr_err("hvpci: pci-hyperv can't be loaded now: a function of hvpci uses config blocks, which pci-hyperv would take over. Load pci-hyperv before hvpci.\n");
+	if (event == MODULE_STATE_COMING && atomic_read(&shown)) {
+		pr_err("hvpci: pci-hyperv can't be loaded now: hvpci has functions in use, whose config blocks pci-hyperv would take over. Load pci-hyperv before hvpci.\n");
 		return notifier_from_errno(-EBUSY);
 	}
 	/* Loaded: it has overwritten the pointers. Unloaded: it has cleared them. */
 	if (event == MODULE_STATE_LIVE || event == MODULE_STATE_GOING)
-		hvpci_block_check();
+		check();
 	return NOTIFY_DONE;
 }
 
@@ -172,7 +182,7 @@ int hvpci_block_init(void)
 	int err = register_module_notifier(&module_events);
 
 	if (!err)
-		hvpci_block_check();
+		check();
 	return err;
 }
 

@@ -117,6 +117,7 @@ int hvpci_bridge_create(struct hvpci_bus *bus, const struct hvpci_function *func
 		.end = 0xff,
 		.flags = IORESOURCE_BUS,
 	};
+	own->nothing = (struct resource) { .name = "hvpci no window", .flags = IORESOURCE_UNSET };
 	pci_add_resource(&bridge->windows, &own->numbers);
 	bridge->dev.parent = &bus->device->device;
 	bridge->sysdata = &own->sysdata;
@@ -151,15 +152,58 @@ void hvpci_bridge_destroy(struct hvpci_bus *bus)
 	bus->domain = 0;
 }
 
-static bool bridge_has(struct pci_bus *root, struct resource *resource)
+/*
+ * The bridge's entry for a resource on either list, or NULL. With own->nothing: one to use again.
+ *
+ * Drivers walk both lists without a lock (pci_bus_address, pci_bus_for_each_resource), so an entry stays linked, and lives as
+ * long as the bus or the bridge. What has lost its window shows own->nothing, which no walker finds anything in. (One that has
+ * just read the pointer still looks at a resource that vmbus is about to free: no lock of ours keeps it.)
+ */
+static struct pci_bus_resource *root_entry(struct pci_bus *root, const struct resource *resource)
 {
-	struct pci_bus_resource *window;
+	struct pci_bus_resource *entry;
 
-	list_for_each_entry(window, &root->resources, list) {
-		if (window->res == resource)
-			return true;
+	list_for_each_entry(entry, &root->resources, list) {
+		if (entry->res == resource)
+			return entry;
 	}
-	return false;
+	return NULL;
+}
+
+static struct resource_entry *bridge_entry(struct pci_host_bridge *bridge, const struct resource *resource)
+{
+	struct resource_entry *entry;
+
+	resource_list_for_each_entry(entry, &bridge->windows) {
+		if (entry->res == resource)
+			return entry;
+	}
+	return NULL;
+}
+
+/* Has both lists show a window. The rescan lock is held. */
+static int show_window(struct pci_host_bridge *bridge, struct resource *resource)
+{
+	struct hvpci_bridge *own = pci_host_bridge_priv(bridge);
+	struct resource_entry *in_bridge = bridge_entry(bridge, &own->nothing);
+	struct pci_bus_resource *in_root = root_entry(bridge->bus, &own->nothing);
+
+	if (!in_root) {
+		in_root = kzalloc(sizeof(*in_root), GFP_KERNEL);
+		if (!in_root)
+			return -ENOMEM;
+		in_root->res = &own->nothing;
+		list_add_tail_rcu(&in_root->list, &bridge->bus->resources);
+	}
+	if (!in_bridge) {
+		in_bridge = resource_list_create_entry(&own->nothing, 0);
+		if (!in_bridge)
+			return -ENOMEM;
+		list_add_tail_rcu(&in_bridge->node, &bridge->windows);
+	}
+	WRITE_ONCE(in_bridge->res, resource);
+	WRITE_ONCE(in_root->res, resource);
+	return 0;
 }
 
 /* Whether a BAR of the function lies in a window. */
@@ -177,27 +221,21 @@ static bool lies_in(const struct hvpci_function *function, const struct resource
 /*
  * Gives the bridge the windows that a function lies in. What pci_bus_add_resource would do if it were exported, with the public
  * list that pci_bus_for_each_resource walks; the PCI core frees the entries with the bus. The rescan lock is held: nobody looks
- * for room for a BAR meanwhile. The new entry is complete before it is linked, at the end.
+ * for room for a BAR meanwhile. A new entry is complete before it is linked, at the end.
  */
 int hvpci_bridge_add_windows(struct hvpci_bus *bus, const struct hvpci_function *function)
 {
 	struct pci_bus *root = bus->bridge->bus;
-	struct pci_bus_resource *window;
 	struct hvpci_range *range;
 	int err = 0;
 
 	mutex_lock(&bus->ranges_lock);
 	list_for_each_entry(range, &bus->ranges, node) {
-		if (!lies_in(function, range->resource) || bridge_has(root, range->resource))
+		if (!lies_in(function, range->resource) || root_entry(root, range->resource))
 			continue;
-		window = kzalloc(sizeof(*window), GFP_KERNEL);
-		if (!window) {
-			err = -ENOMEM;
+		err = show_window(bus->bridge, range->resource);
+		if (err)
 			break;
-		}
-		window->res = range->resource;
-		pci_add_resource(&bus->bridge->windows, range->resource);
-		list_add_tail_rcu(&window->list, &root->resources);
 		dev_info(&root->dev, "root bus resource %pR\n", range->resource);
 	}
 	mutex_unlock(&bus->ranges_lock);
@@ -207,21 +245,19 @@ int hvpci_bridge_add_windows(struct hvpci_bus *bus, const struct hvpci_function 
 /* Takes a window off the bridge, if it has it: the engine gives it back, so no function lies in it. Sleepable. */
 void hvpci_bridge_drop_window(struct hvpci_bus *bus, struct resource *resource)
 {
-	struct pci_bus_resource *window, *next;
-	struct resource_entry *entry, *after;
+	struct resource_entry *in_bridge;
+	struct pci_bus_resource *in_root;
+	struct hvpci_bridge *own;
 
 	pci_lock_rescan_remove();
 	if (bus->bridge) {
-		list_for_each_entry_safe(window, next, &bus->bridge->bus->resources, list) {
-			if (window->res != resource)
-				continue;
-			list_del(&window->list);
-			kfree(window);
-		}
-		resource_list_for_each_entry_safe(entry, after, &bus->bridge->windows) {
-			if (entry->res == resource)
-				resource_list_destroy_entry(entry);
-		}
+		own = pci_host_bridge_priv(bus->bridge);
+		in_root = root_entry(bus->bridge->bus, resource);
+		if (in_root)
+			WRITE_ONCE(in_root->res, &own->nothing);
+		in_bridge = bridge_entry(bus->bridge, resource);
+		if (in_bridge)
+			WRITE_ONCE(in_bridge->res, &own->nothing);
 	}
 	pci_unlock_rescan_remove();
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* Config space of the functions on our bridges, and word of the drivers that come to them and go. */
+/* Config space of the functions on our bridges, and word of the functions and drivers that come and go. */
 #include <linux/ktime.h>
 #include <linux/pci.h>
 #include <linux/rcupdate.h>
@@ -55,17 +55,23 @@ struct hvpci_bus *hvpci_bus_of(struct pci_dev *pdev)
 	return rcu_dereference_protected(hvpci_bridge_of(pdev->bus)->bus, 1);
 }
 
-/* ---- function drivers coming and going ---- */
+/* ---- functions added, their drivers coming and going ---- */
 
 static int pci_event(struct notifier_block *block, unsigned long event, void *data)
 {
 	struct pci_dev *pdev = to_pci_dev(data);
 	struct hvpci_bus *bus;
 
-	if (event != BUS_NOTIFY_BIND_DRIVER && event != BUS_NOTIFY_UNBOUND_DRIVER && event != BUS_NOTIFY_DRIVER_NOT_BOUND)
+	if (event != BUS_NOTIFY_ADD_DEVICE && event != BUS_NOTIFY_BIND_DRIVER && event != BUS_NOTIFY_UNBOUND_DRIVER &&
+	    event != BUS_NOTIFY_DRIVER_NOT_BOUND)
 		return NOTIFY_DONE;
 	bus = hvpci_bus_of(pdev);
-	if (bus)
+	if (!bus)
+		return NOTIFY_DONE;
+	/* Here, because a function that somebody took away in sysfs is found again by a rescan, without us. */
+	if (event == BUS_NOTIFY_ADD_DEVICE)
+		set_dev_node(&pdev->dev, bus->nodes[pdev->devfn]);
+	else
 		hvpci_rs_bound(bus->rust, pdev->devfn, event == BUS_NOTIFY_BIND_DRIVER);
 	return NOTIFY_DONE;
 }

@@ -43,11 +43,11 @@ static void name_slot(struct hvpci_bus *bus, struct pci_dev *pdev, u32 serial)
  * The host names a node of its own numbering, which the kernel may not have, or not use: then it is the nearest one that is
  * used. Where the host names none it is the first, as in the kernel's own driver: without any, work is spread over all nodes.
  */
-static void set_node(struct pci_dev *pdev, s32 node)
+static int usable_node(s32 node)
 {
 	if (node < 0 || node >= MAX_NUMNODES || !node_possible(node))
 		node = 0;
-	set_dev_node(&pdev->dev, numa_map_to_online_node(node));
+	return numa_map_to_online_node(node);
 }
 
 int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *function)
@@ -58,13 +58,14 @@ int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *funct
 
 	if (devfn >= 256)
 		return -EINVAL;
-	hvpci_block_check();
+	hvpci_block_hold();
 	pci_lock_rescan_remove();
 	err = bus->bridge ? 0 : hvpci_bridge_create(bus, function);
 	if (!err)
 		err = hvpci_bridge_add_windows(bus, function);
 	if (err)
 		goto out;
+	bus->nodes[devfn] = usable_node(function->numa_node);
 	set_bit(devfn, bus->shown);
 	pdev = pci_scan_single_device(bus->bridge->bus, devfn);
 	if (!pdev) {
@@ -72,11 +73,12 @@ int hvpci_shim_publish(struct hvpci_bus *bus, const struct hvpci_function *funct
 		err = -ENODEV;
 		goto out;
 	}
-	set_node(pdev, function->numa_node);
 	name_slot(bus, pdev, function->serial);
 	claim_bars(pdev);
 	pci_bus_add_device(pdev);
 out:
+	if (err)
+		hvpci_block_release();
 	if (err && bus->bridge && bitmap_empty(bus->shown, 256))
 		hvpci_bridge_destroy(bus);
 	pci_unlock_rescan_remove();
@@ -99,7 +101,9 @@ void hvpci_shim_unpublish(struct hvpci_bus *bus, u32 devfn, bool surprise)
 		pci_dev_put(pdev);
 	}
 	hvpci_block_forget(bus, devfn);
-	clear_bit(devfn, bus->shown);
+	hvpci_irq_forget(bus, devfn);
+	if (test_and_clear_bit(devfn, bus->shown))
+		hvpci_block_release();
 	if (bus->slots[devfn])
 		pci_destroy_slot(bus->slots[devfn]);
 	bus->slots[devfn] = NULL;

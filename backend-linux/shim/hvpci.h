@@ -23,8 +23,6 @@
  */
 #define HVPCI_MAX_PACKET SZ_8K
 #define HVPCI_RING_BYTES VMBUS_RING_SIZE(28 * SZ_1K)
-/* An async operation of the pump or of the publisher is boxed in one of these when there is no memory. */
-#define HVPCI_RESERVE_BYTES SZ_1K
 
 enum hvpci_worker { HVPCI_PUMP, HVPCI_PUBLISHER, HVPCI_WORKERS };
 
@@ -85,15 +83,18 @@ struct hvpci_bus {
 	struct pci_host_bridge *bridge;
 	DECLARE_BITMAP(shown, 256);	/* by devfn */
 	struct pci_slot *slots[256];
+	s16 nodes[256];			/* the kernel's, by devfn, of those shown */
 	u32 domain;			/* 0: none yet */
 
 	/* Interrupts. */
 	struct fwnode_handle *fwnode;
 	struct irq_domain *irqs;
 	struct msi_domain_info msi_info;
-	raw_spinlock_t msi_lock;	/* the list and the entries in it */
+	raw_spinlock_t msi_lock;	/* what follows, and the entries of the list */
 	struct list_head msis;
-	atomic_t msi_count;
+	u16 vectors[256];		/* by devfn: asked for; an MSI-X table has 2048 at most */
+	u32 vectors_total;
+	atomic_t msi_count;		/* those that are there, for debugfs */
 
 	/* Config blocks. */
 	spinlock_t listeners_lock;
@@ -109,6 +110,7 @@ struct hvpci_bridge {
 	struct pci_sysdata sysdata;
 	struct hvpci_bus __rcu *bus;	/* NULL once the bridge is being taken away */
 	struct resource numbers;
+	struct resource nothing;	/* of no type, so that nothing lies in it: see bridge.c */
 	bool pin;			/* for hvpci_unpin, where there is one */
 };
 
@@ -158,11 +160,15 @@ void hvpci_domain_put(u32 domain);
 /* irq.c */
 int hvpci_irq_domain_create(struct hvpci_bus *bus);
 void hvpci_irq_domain_remove(struct hvpci_bus *bus);
+/* The function is gone: no vectors are its own any more. */
+void hvpci_irq_forget(struct hvpci_bus *bus, unsigned int devfn);
 
 /* block.c */
 int hvpci_block_init(void);
 void hvpci_block_exit(void);
-void hvpci_block_check(void);
+/* A function is about to be shown: pci-hyperv can't be loaded until it is gone, or could not be shown. Sleepable. */
+void hvpci_block_hold(void);
+void hvpci_block_release(void);
 void hvpci_block_forget(struct hvpci_bus *bus, unsigned int devfn);
 
 /* debugfs.c */

@@ -19,7 +19,7 @@
 
 #include "hvpci.h"
 
-/* Room beyond what exists, for deletions that are still on their way. */
+/* Room beyond what was asked for, for deletions that are still on their way. */
 #define HVPCI_MSI_SLACK 32
 
 /* The chip data of an interrupt. */
@@ -74,13 +74,14 @@ static noinline void hvpci_irq_retarget(struct irq_data *data)
 	struct hvpci_irq *irq = irq_data_get_irq_chip_data(data);
 	struct hvpci_msi msi;
 	unsigned long flags;
+	bool made;
 
-	if (!irq->made)
-		return;
 	raw_spin_lock_irqsave(&irq->bus->msi_lock, flags);
+	made = irq->made;
 	msi = irq->msi;
 	raw_spin_unlock_irqrestore(&irq->bus->msi_lock, flags);
-	aim(irq, data, &msi);
+	if (made)
+		aim(irq, data, &msi);
 }
 
 static void hvpci_irq_mask(struct irq_data *data)
@@ -93,14 +94,19 @@ static void hvpci_irq_mask(struct irq_data *data)
 static void hvpci_irq_unmask(struct irq_data *data)
 {
 	struct hvpci_irq *irq = irq_data_get_irq_chip_data(data);
+	unsigned long flags;
 
-	/* The message of an interrupt that the host did not make points at memory: it stays masked (see hvpci_irq_write). */
-	if (!irq->made)
-		return;
 	hvpci_irq_retarget(data);
 	if (data->parent_data->chip->irq_unmask)
 		irq_chip_unmask_parent(data);
-	pci_msi_unmask_irq(data);
+	/*
+	 * The message of an interrupt that the host did not make points at memory: it stays masked (see hvpci_irq_write). The lock,
+	 * because hvpci_shim_msi_lost may be about to mask it.
+	 */
+	raw_spin_lock_irqsave(&irq->bus->msi_lock, flags);
+	if (irq->made)
+		pci_msi_unmask_irq(data);
+	raw_spin_unlock_irqrestore(&irq->bus->msi_lock, flags);
 }
 
 static int hvpci_irq_set_affinity(struct irq_data *data, const struct cpumask *cpus, bool force)
@@ -251,13 +257,35 @@ static struct irq_chip hvpci_chip = {
 
 /* ---- the domain ---- */
 
+/*
+ * Functions allocate their vectors side by side: each counts from here on, not when its interrupts are there. What a function
+ * asks for takes the place of what it asked for before, which it has given back. Returns the sum of all functions.
+ */
+static u32 promise(struct hvpci_bus *bus, unsigned int devfn, u32 vectors)
+{
+	unsigned long flags;
+	u32 sum;
+
+	raw_spin_lock_irqsave(&bus->msi_lock, flags);
+	bus->vectors_total += vectors - bus->vectors[devfn];
+	bus->vectors[devfn] = vectors;
+	sum = bus->vectors_total;
+	raw_spin_unlock_irqrestore(&bus->msi_lock, flags);
+	return sum;
+}
+
+void hvpci_irq_forget(struct hvpci_bus *bus, unsigned int devfn)
+{
+	promise(bus, devfn, 0);
+}
+
 static int hvpci_msi_prepare(struct irq_domain *domain, struct device *dev, int vectors, msi_alloc_info_t *info)
 {
 	struct msi_domain_info *own = domain->host_data;
 	struct hvpci_bus *bus = own->data;
 	int err;
 
-	err = hvpci_rs_msi_reserve(bus->rust, atomic_read(&bus->msi_count) + vectors + HVPCI_MSI_SLACK);
+	err = hvpci_rs_msi_reserve(bus->rust, promise(bus, to_pci_dev(dev)->devfn, vectors) + HVPCI_MSI_SLACK);
 	if (err)
 		return err;
 	err = pci_msi_prepare(domain, dev, vectors, info);

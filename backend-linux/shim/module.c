@@ -90,7 +90,7 @@ void hvpci_reserve_remove(struct hvpci_reserve *reserve)
 	reserve->block = NULL;
 }
 
-/* The block of the worker that is running: what it boxes, one at a time, can't fail. */
+/* The block of the worker that is running: its futures, one at a time, can't fail. Nothing else may have it. */
 static void *reserve_take(size_t size)
 {
 	struct hvpci_reserve *reserve;
@@ -154,7 +154,7 @@ static void under_lock_begin(void) { }
 static void under_lock_end(void) { }
 #endif
 
-void *hvpci_shim_alloc(size_t size, size_t align)
+static void *allocate(size_t size, size_t align)
 {
 	bool atomic = irqs_disabled();
 	void *memory;
@@ -171,8 +171,23 @@ void *hvpci_shim_alloc(size_t size, size_t align)
 	} else {
 		memory = kmalloc(size, GFP_KERNEL | __GFP_NOWARN);
 	}
-	/* With interrupts off a lock is held, and whoever asks can take a no. */
-	if (unlikely(!memory) && !atomic)
+	return memory;
+}
+
+void *hvpci_shim_alloc(size_t size, size_t align)
+{
+	void *memory = allocate(size, align);
+
+	if (memory)
+		atomic_inc(&live_allocations);
+	return memory;
+}
+
+void *hvpci_shim_alloc_future(size_t size, size_t align)
+{
+	void *memory = allocate(size, align);
+
+	if (unlikely(!memory))
 		memory = reserve_take(size);
 	if (memory)
 		atomic_inc(&live_allocations);

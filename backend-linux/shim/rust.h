@@ -13,7 +13,10 @@
 struct hvpci_bus;
 
 /* Changes whenever a struct or a function of this file does. */
-#define HVPCI_ABI 3
+#define HVPCI_ABI 4
+
+/* What a worker always has memory for: a future of at most this size. */
+#define HVPCI_RESERVE_BYTES 1024
 
 /* The choices of the administrator and of the machine. */
 struct hvpci_settings {
@@ -138,6 +141,8 @@ size_t hvpci_rs_describe(void *rust, u8 *buffer, size_t length);
 
 /* Any context. With interrupts off the allocation is atomic. */
 void *hvpci_shim_alloc(size_t size, size_t align);
+/* The same for a future, one at a time of each worker, which then gets it from what was put aside for it. Sleepable. */
+void *hvpci_shim_alloc_future(size_t size, size_t align);
 void hvpci_shim_free(void *memory);
 void hvpci_shim_log(struct hvpci_bus *bus, int level, const u8 *text, size_t length);
 void hvpci_shim_panic(const u8 *text, size_t length);

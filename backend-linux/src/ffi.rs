@@ -3,7 +3,10 @@
 use core::ffi::c_void;
 
 /// Must equal `HVPCI_ABI`.
-pub const ABI: u32 = 3;
+pub const ABI: u32 = 4;
+
+/// `HVPCI_RESERVE_BYTES`
+pub const RESERVE_BYTES: usize = 1024;
 
 /// The shim's side of a bus: a handle, never looked into.
 #[repr(transparent)]
@@ -111,6 +114,7 @@ pub mod errno {
 // SAFETY: the declarations agree with shim/rust.h, whose version and struct sizes are compared when the module is loaded.
 unsafe extern "C" {
     pub fn hvpci_shim_alloc(size: usize, align: usize) -> *mut u8;
+    pub fn hvpci_shim_alloc_future(size: usize, align: usize) -> *mut u8;
     pub fn hvpci_shim_free(memory: *mut u8);
     pub fn hvpci_shim_log(bus: Shim, level: i32, text: *const u8, length: usize);
     pub fn hvpci_shim_panic(text: *const u8, length: usize);

@@ -1,10 +1,12 @@
 //! The global allocator: the kernel's, through the shim.
 //!
-//! The core allocates fallibly everywhere but in one place, the boxes of `async_trait`; those are made by the two workers
-//! alone, one at a time each, and the shim keeps a block in reserve for either (`struct hvpci_reserve`).
+//! The core allocates fallibly everywhere but in one place, the futures that [`hvpci_core::backend::Platform`] hands out; those
+//! are made by the two workers alone, one at a time each, and the shim keeps a block in reserve for either
+//! (`struct hvpci_reserve`). Nothing else gets that block: see [`future`].
 
-use alloc::alloc::{GlobalAlloc, Layout};
+use alloc::alloc::{GlobalAlloc, Layout, handle_alloc_error};
 use alloc::boxed::Box;
+use core::pin::Pin;
 
 use crate::ffi;
 
@@ -42,5 +44,25 @@ pub fn try_box<T>(value: T) -> Option<Box<T>> {
     unsafe {
         memory.write(value);
         Some(Box::from_raw(memory))
+    }
+}
+
+/// A boxed future.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Boxes a future, in the block of the worker that runs this where there is no memory. Sleepable.
+pub fn future<'a, F: Future + Send + 'a>(future: F) -> Boxed<'a, F::Output> {
+    const { assert!(size_of::<F>() > 0 && size_of::<F>() <= ffi::RESERVE_BYTES) };
+    let layout = Layout::new::<F>();
+    // SAFETY: no precondition.
+    let memory = unsafe { ffi::hvpci_shim_alloc_future(layout.size(), layout.align()) }.cast::<F>();
+    if memory.is_null() {
+        // Not a worker, or a second future of one: the box has no way to say so.
+        handle_alloc_error(layout);
+    }
+    // SAFETY: `memory` is valid for an F; hvpci_shim_free takes it back, by which the global allocator frees.
+    unsafe {
+        memory.write(future);
+        Box::into_pin(Box::from_raw(memory))
     }
 }

@@ -1,7 +1,5 @@
 //! The platform: what the core asks of a backend.
 
-use alloc::boxed::Box;
-use async_trait::async_trait;
 use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, Waiter};
 use hvpci_core::bus::{Bus, FunctionInfo, InterruptHandle, Report};
 use hvpci_core::config::{ConfigReport, ConfigSpace};
@@ -11,6 +9,7 @@ use hvpci_core::{InstanceId, Slot, Time, driver};
 
 use crate::bus::LinuxBus;
 use crate::ffi::{self, Lock, RawFunction, RawMsi, errno};
+use crate::memory::{Boxed, future};
 use crate::ports;
 use crate::task;
 use crate::text::{ConfigWords, Words};
@@ -24,7 +23,7 @@ fn outcome(error: i32, otherwise: PlatformError) -> Result<(), PlatformError> {
     }
 }
 
-#[async_trait]
+/// Written out, without `async_trait`, because its boxes cannot fail: these draw on the worker's reserve.
 impl Platform for LinuxBus {
     fn instance(&self) -> InstanceId {
         self.instance
@@ -63,54 +62,104 @@ impl Platform for LinuxBus {
         unsafe { ffi::hvpci_shim_wake(self.shim, publisher) }
     }
 
-    async fn wait(&self, waiter: Waiter, deadline: Option<Time>) {
-        task::wait(self, waiter, deadline).await;
+    fn wait<'a, 'b>(&'a self, waiter: Waiter, deadline: Option<Time>) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        future(async move {
+            task::wait(self, waiter, deadline).await;
+        })
     }
 
-    async fn open_channel(&self) -> Result<(), PlatformError> {
-        // SAFETY: the bus exists; the worker may sleep.
-        outcome(unsafe { ffi::hvpci_shim_open(self.shim) }, PlatformError::ChannelOpen)
+    fn open_channel<'a, 'b>(&'a self) -> Boxed<'b, Result<(), PlatformError>>
+    where
+        'a: 'b,
+    {
+        future(async move {
+            // SAFETY: the bus exists; the worker may sleep.
+            outcome(unsafe { ffi::hvpci_shim_open(self.shim) }, PlatformError::ChannelOpen)
+        })
     }
 
-    async fn close_channel(&self) {
-        // SAFETY: the bus exists; the worker may sleep.
-        unsafe { ffi::hvpci_shim_close(self.shim) }
+    fn close_channel<'a, 'b>(&'a self) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        future(async move {
+            // SAFETY: the bus exists; the worker may sleep.
+            unsafe { ffi::hvpci_shim_close(self.shim) }
+        })
     }
 
-    async fn reserve_config_window(&self) -> Result<u64, PlatformError> {
-        let mut address = 0;
-        // SAFETY: the bus exists; the worker may sleep; `address` outlives the call.
-        let error = unsafe { ffi::hvpci_shim_map_window(self.shim, &mut address) };
-        outcome(error, PlatformError::NoMmioSpace).map(|()| address)
+    fn reserve_config_window<'a, 'b>(&'a self) -> Boxed<'b, Result<u64, PlatformError>>
+    where
+        'a: 'b,
+    {
+        future(async move {
+            let mut address = 0;
+            // SAFETY: the bus exists; the worker may sleep; `address` outlives the call.
+            let error = unsafe { ffi::hvpci_shim_map_window(self.shim, &mut address) };
+            outcome(error, PlatformError::NoMmioSpace).map(|()| address)
+        })
     }
 
-    async fn release_config_window(&self) {
-        // SAFETY: the bus exists; the worker may sleep.
-        unsafe { ffi::hvpci_shim_unmap_window(self.shim) }
+    fn release_config_window<'a, 'b>(&'a self) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        future(async move {
+            // SAFETY: the bus exists; the worker may sleep.
+            unsafe { ffi::hvpci_shim_unmap_window(self.shim) }
+        })
     }
 
-    async fn reserve_window(&self, need: WindowNeed) -> Result<Window, PlatformError> {
-        let (high, mut base) = (need.aperture == Aperture::High, 0);
-        // SAFETY: the bus exists; the worker may sleep; `base` outlives the call.
-        let error = unsafe { ffi::hvpci_shim_reserve(self.shim, high, need.size, need.align, &mut base) };
-        outcome(error, PlatformError::NoMmioSpace).map(|()| Window { aperture: need.aperture, base, size: need.size })
+    fn reserve_window<'a, 'b>(&'a self, need: WindowNeed) -> Boxed<'b, Result<Window, PlatformError>>
+    where
+        'a: 'b,
+    {
+        future(async move {
+            let (high, mut base) = (need.aperture == Aperture::High, 0);
+            // SAFETY: the bus exists; the worker may sleep; `base` outlives the call.
+            let error = unsafe { ffi::hvpci_shim_reserve(self.shim, high, need.size, need.align, &mut base) };
+            outcome(error, PlatformError::NoMmioSpace).map(|()| Window {
+                aperture: need.aperture,
+                base,
+                size: need.size,
+            })
+        })
     }
 
-    async fn release_window(&self, window: Window) {
-        // SAFETY: the bus exists; the worker may sleep.
-        unsafe { ffi::hvpci_shim_release(self.shim, window.base, window.size) }
+    fn release_window<'a, 'b>(&'a self, window: Window) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        future(async move {
+            // SAFETY: the bus exists; the worker may sleep.
+            unsafe { ffi::hvpci_shim_release(self.shim, window.base, window.size) }
+        })
     }
 
-    async fn publish(&self, function: &FunctionInfo) -> Result<(), PlatformError> {
-        let raw = raw_function(self.instance, function);
-        // SAFETY: the bus exists; the worker may sleep; `raw` outlives the call.
-        outcome(unsafe { ffi::hvpci_shim_publish(self.shim, &raw) }, PlatformError::Refused)
+    fn publish<'a, 'b, 'c>(&'a self, function: &'b FunctionInfo) -> Boxed<'c, Result<(), PlatformError>>
+    where
+        'a: 'c,
+        'b: 'c,
+    {
+        future(async move {
+            let raw = raw_function(self.instance, function);
+            // SAFETY: the bus exists; the worker may sleep; `raw` outlives the call.
+            outcome(unsafe { ffi::hvpci_shim_publish(self.shim, &raw) }, PlatformError::Refused)
+        })
     }
 
-    async fn unpublish(&self, slot: Slot, reason: RemovalReason) {
-        let surprise = reason == RemovalReason::Surprise;
-        // SAFETY: the bus exists; the worker may sleep.
-        unsafe { ffi::hvpci_shim_unpublish(self.shim, u32::from(slot.devfn()), surprise) }
+    fn unpublish<'a, 'b>(&'a self, slot: Slot, reason: RemovalReason) -> Boxed<'b, ()>
+    where
+        'a: 'b,
+    {
+        future(async move {
+            let surprise = reason == RemovalReason::Surprise;
+            // SAFETY: the bus exists; the worker may sleep.
+            unsafe { ffi::hvpci_shim_unpublish(self.shim, u32::from(slot.devfn()), surprise) }
+        })
     }
 
     fn interrupt_recreated(&self, handle: InterruptHandle, slot: Slot, entry: MsiEntry) {

@@ -71,7 +71,7 @@ unsafe extern "C" fn hvpci_rs_block_read(
 
 /// # Safety
 ///
-/// See [`bus`]. `buffer` is valid for `length` bytes.
+/// See [`bus`]. `buffer` is valid for `length` bytes, and may be null where that is 0.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn hvpci_rs_block_write(
     rust: *mut c_void,
@@ -81,8 +81,14 @@ unsafe extern "C" fn hvpci_rs_block_write(
     length: u32,
 ) -> i32 {
     // SAFETY: the caller's promise.
-    let (platform, bytes) = unsafe { (bus(rust), core::slice::from_raw_parts(buffer, length as usize)) };
+    let platform = unsafe { bus(rust) };
     let Some(slot) = slot(devfn) else { return -errno::EINVAL };
+    // Nothing to write may come without a buffer, which a slice can't be made of.
+    let bytes = match length {
+        0 => &[],
+        // SAFETY: the caller's promise.
+        _ => unsafe { core::slice::from_raw_parts(buffer, length as usize) },
+    };
     let mut data = BlockData::new();
     if data.try_extend_from_slice(bytes).is_err() {
         return -errno::EINVAL;

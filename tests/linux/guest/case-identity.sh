@@ -69,7 +69,8 @@ slot_names() {
 }
 
 # numa_node KIND: a function is on the node that the host names; on the nearest one where the kernel does not use that, which is
-# 1 for 2 on this machine; on the first where the host names none, or one that the machine cannot have.
+# 1 for 2 on this machine; on the first where the host names none, or one that the machine cannot have. The same once it was
+# removed and found again by a rescan.
 numa_node() {
 	nodes=/sys/devices/system/node
 	[ "$(cat $nodes/possible) $(cat $nodes/online)" = "0-2 0-1" ] ||
@@ -82,6 +83,12 @@ numa_node() {
 		at=$(cat /sys/bus/pci/devices/1001:00:00.0/numa_node)
 		say "result numa_node named=$named at=$at"
 		[ "$at" = $wanted ] || bad "the host says node $named, the function is on $at, not on $wanted"
+		echo 1 > /sys/bus/pci/devices/1001:00:00.0/remove
+		bound_count 0 || bad "node $named: $n bound after the function was removed"
+		echo 1 > /sys/bus/pci/rescan
+		await 30 bound_count 1 || bad "node $named: not bound after a rescan"
+		at=$(cat /sys/bus/pci/devices/1001:00:00.0/numa_node)
+		[ "$at" = $wanted ] || bad "node $named: after a rescan the function is on $at, not on $wanted"
 		unload
 	done
 }
@@ -126,26 +133,33 @@ probe_again() {
 	await 10 bound_count $1 || bad "$step: $n of $1 bound"
 }
 
-# block_refusal: while a function of hvpci uses blocks, pci-hyperv is refused with EBUSY; and it loads once hvpci is gone.
+# block_refusal: while a function of hvpci is there, pci-hyperv is refused with EBUSY, whether it uses blocks or not; and it loads
+# once the function is gone.
 block_refusal() {
-	start ours buses=1 block=7
+	start ours buses=1
 	do_host go
 	await 30 bound_count 1 || bad "not bound"
+	step=unused
+	stock_refused
+	probe_again 1
 	step=before
 	blocks_work 1
-	dmesg -c > /dev/null
-	said=$(insmod /pci-hyperv.ko 2>&1) && bad "pci-hyperv was loaded"
-	echo "$said" | grep -qi "busy" || bad "refused with: $said"
-	dmesg | grep -q "pci-hyperv can't be loaded now" || bad "no word of why"
+	stock_refused
 	step=after
 	blocks_work 1
 	probe_again 1
-	unload
-	# Without hvpci nobody is in its way.
-	load_host buses=1
-	load_stock || bad "insmod pci-hyperv after hvpci"
+	do_host rescind 0
+	await 30 no_device || bad "the bus does not go"
+	# Nobody is in its way, though hvpci is still loaded.
+	load_stock || bad "insmod pci-hyperv without a function of hvpci"
 	rmmod pci_hyperv || bad "rmmod pci_hyperv"
-	rmmod hv_vmbus || bad "rmmod hv_vmbus"
+	unload
+}
+stock_refused() {
+	dmesg -c > /dev/null
+	said=$(insmod /pci-hyperv.ko 2>&1) && bad "$step: pci-hyperv was loaded"
+	echo "$said" | grep -qi "busy" || bad "$step: refused with: $said"
+	dmesg | grep -q "pci-hyperv can't be loaded now" || bad "$step: no word of why"
 }
 
 # block_orders: both drivers loaded, a function with blocks under each.
@@ -158,7 +172,7 @@ block_orders() {
 			load_stock || bad "$step: insmod pci-hyperv"
 			load_ours
 		else
-			# Nothing of hvpci has used blocks yet: the load is noticed, and put right.
+			# There is no function of hvpci yet: the load is noticed, and put right.
 			load_ours
 			load_stock || bad "$step: insmod pci-hyperv"
 		fi
