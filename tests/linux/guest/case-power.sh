@@ -226,15 +226,15 @@ suspend_to_ram() {
 	finish
 }
 
-# pm_test KIND LEVEL [FUNCTIONS HOST-PARAMETERS]: hibernation as far as LEVEL (freezer, devices, platform, processors, core) and
-# back, five times. Kernels with PM_DEBUG.
+# pm_test KIND LEVEL COUNT [FUNCTIONS HOST-PARAMETERS]: hibernation as far as LEVEL (freezer, devices, platform, processors, core)
+# and back, COUNT times. Kernels with PM_DEBUG. The kernel spins for five seconds each time.
 pm_test() {
-	up $1 ${3:-1} ${4:-buses=1}
+	up $1 ${4:-1} ${5:-buses=1}
 	if ! echo $2 > /sys/power/pm_test; then
 		bad "no pm_test in this kernel"
 	else
 		i=0
-		while [ $i -lt 5 ]; do
+		while [ $i -lt $3 ]; do
 			echo disk > /sys/power/state || bad "cycle $i: no hibernation as far as $2"
 			# the first two levels end before the phase in which VMBus tells its drivers
 			case $2 in freezer | devices) well $2 0 ;; *) well $2 1 ;; esac

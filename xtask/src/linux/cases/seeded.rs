@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::linux::machine::{Clock, Log, Machine};
+use crate::linux::machine::{Log, Machine};
 use crate::linux::queue::{Job, Verdict};
 
 /// A mistake (`tests/linux/standin/seeded.c` and `rust/src/seeded.rs`), and what a line of its report must contain.
@@ -31,7 +31,7 @@ pub fn job(machine: &Machine) -> Job {
         .clone()
         .with_cpus(1)
         .named("seeded")
-        .clocked(Clock::Real)
+        .emulated(super::debug::EMULATOR)
         .with(Duration::from_secs(800), "kasan_multi_shot");
     let judge = |log: &Log| {
         let problems = missing(&log.text);
