@@ -17,9 +17,10 @@ use crate::bus::{ActionDone, BusStatus, Packet, PublishAction};
 use crate::decode::Ledger;
 
 pub use message::{
-    disable_messages, enable_messages, message_capability, pass_messages, power_off, power_on, withhold_messages,
+    disable_messages, enable_messages, message_capability, pass_messages, power_off, power_off_at, power_on,
+    power_on_at, withhold_messages,
 };
-pub use request::{RequestFailure, answer, poll, request, reserve_interrupts, submit, withdraw};
+pub use request::{RequestFailure, answer, poll, request, request_at, reserve_interrupts, submit, withdraw};
 
 /// Runs the engine half of a bus until the bus is over: stopped, failed or gone, with everything given back.
 ///

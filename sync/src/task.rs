@@ -35,6 +35,11 @@ impl<K: Kernel> TaskState<K> {
         !matches!(self.0.load(Ordering::Acquire), OVER | ABANDONED)
     }
 
+    /// Whether the future was left to rest for good: see [`TaskState::abandon`]. Any context.
+    pub fn is_abandoned(&self) -> bool {
+        self.0.load(Ordering::Acquire) == ABANDONED
+    }
+
     /// Has the future rest for good where it is: nobody begins to poll it after this. One poll may be under way, which the
     /// caller can wait for by the means of the kernel. Any context.
     pub fn abandon(&self) {

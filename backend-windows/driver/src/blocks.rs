@@ -211,7 +211,7 @@ unsafe extern "C" fn evt_control(queue: WDFQUEUE, request: WDFREQUEST, output: u
     };
     let result = match code {
         // The structure that is filled in is handed over as input.
-        blocks::INVALIDATE if !type3.is_null() && input.max(output) >= blocks::MASK => match pend(device, request) {
+        blocks::INVALIDATE if !type3.is_null() && input >= blocks::MASK => match pend(device, request) {
             Ok(()) => return,
             Err(status) => Err(status),
         },
@@ -280,7 +280,8 @@ fn tell(bus: &WindowsBus, slot: Slot) {
             let place = (*irp.location.cast::<ControlLocation>()).type3_buffer;
             place.cast::<u64>().write_unaligned(mask);
         }
-        complete(request, STATUS_SUCCESS, blocks::MASK);
+        // The mask went where the input lies: no byte of the output buffer was written.
+        complete(request, STATUS_SUCCESS, 0);
     }
 }
 

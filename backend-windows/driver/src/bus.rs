@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::pin::pin;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::time::Duration;
 
 use hvpci_core::bus::{Bus, BusStatus, NewBusError};
@@ -29,6 +29,8 @@ use crate::sys::work::{Timer, WorkItem};
 use crate::sys::{handle, nt};
 
 const NO_MEMORY: NTSTATUS = STATUS_INSUFFICIENT_RESOURCES;
+/// When to send again what KMCL did not take.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// The engine half and the channel it sends on.
 pub(crate) struct Engine {
@@ -63,12 +65,15 @@ pub struct WindowsBus {
     pub(crate) config: Box<SpinLock<Config>>,
     /// Where a PnP callback of the bus device waits for the bus.
     pub(crate) lifecycle: BlockPoint,
-    pub(crate) closing: AtomicBool,
     /// The bus device is being stopped: its children are gone.
     going_down: AtomicBool,
+    /// How many resources the bus added to those that VMBus asks for.
+    pub(crate) added_resources: AtomicU32,
     /// A packet found every slot of the channel busy.
     pub(crate) starved: AtomicBool,
-    /// For futures: the two tasks, what each waits for, and what the power callback of each function waits for.
+    /// Has the pump send once more what KMCL did not take.
+    retry: Option<Timer>,
+    /// For futures: the two tasks and what each waits for.
     pub(crate) reserve: Reserve,
 }
 
@@ -95,10 +100,11 @@ impl WindowsBus {
             pump: Task::new(),
             publisher: Task::new(),
             lifecycle: BlockPoint::new(),
-            closing: AtomicBool::new(false),
+            retry: None,
             going_down: AtomicBool::new(false),
+            added_resources: AtomicU32::new(0),
             starved: AtomicBool::new(false),
-            reserve: Reserve::new(4 + usize::from(settings.max_functions)).ok_or(NO_MEMORY)?,
+            reserve: Reserve::new(4).ok_or(NO_MEMORY)?,
         };
         let mut this = Box::write(room, bus);
         this.lifecycle.initialise();
@@ -110,17 +116,13 @@ impl WindowsBus {
             // SAFETY: a field of `this`, which nobody else has yet.
             unsafe { (*task).equip(work, timer, &raw const this.lifecycle)? };
         }
+        this.retry = Some(Timer::new(device, (&raw const this.pump).cast(), evt_retry)?);
         Ok(this)
     }
 
     /// Where the bus stands.
     pub fn status(&self) -> BusStatus {
         self.engine.with(|engine| engine.bus.status())
-    }
-
-    /// Whether the channel is being closed by this driver.
-    pub fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
     }
 
     /// Whether the bus device is being stopped for good.
@@ -140,6 +142,13 @@ impl WindowsBus {
 
     /// Brings the bus up, or up again after a suspend, and waits until it is. PASSIVE_LEVEL.
     pub fn bring_up(&self) -> Result<(), NTSTATUS> {
+        if self.is_abandoned() {
+            self.report_line(
+                events::ERROR,
+                format_args!("the bus once did not come down: it starts no more until it is removed and added again"),
+            );
+            return Err(STATUS_DEVICE_NOT_READY);
+        }
         self.going_down.store(false, Ordering::Release);
         driver::start(self);
         self.start_tasks();
@@ -159,7 +168,16 @@ impl WindowsBus {
     pub fn suspend(&self) {
         self.children.forget_kept_maps();
         driver::suspend(self);
-        self.wait_for(|status| is_down(status).then_some(()));
+        let down = self.wait_for(|status| {
+            // A bus that is over, and not asleep, has no use for its tasks: they are at their end.
+            let over = is_down(status) && (status == BusStatus::Suspended || self.is_idle());
+            over.then_some(())
+        });
+        if down.is_none() {
+            self.report_line(events::ERROR, format_args!("the bus did not fall asleep"));
+            // The host is not to send anything to a machine that sleeps.
+            self.shut_channel();
+        }
     }
 
     /// Brings the bus down, gives everything back, and waits until that is done. PASSIVE_LEVEL.
@@ -168,8 +186,8 @@ impl WindowsBus {
         driver::stop(self);
         self.start_tasks();
         let over = self.wait_for(|status| {
-            let over = is_down(status) && status != BusStatus::Suspended;
-            (over && !self.pump.is_alive() && !self.publisher.is_alive()).then_some(())
+            let over = is_down(status) && status != BusStatus::Suspended && self.is_idle();
+            (over || self.is_abandoned()).then_some(())
         });
         if over.is_none() {
             // Every wait of the engine ends before: this is a bug of the driver. What can be reached from outside is ended.
@@ -179,15 +197,33 @@ impl WindowsBus {
         }
         self.flush();
         self.shut_channel();
+        // Nothing is sent any more, so that nothing is to be sent later.
+        self.retry.iter().for_each(Timer::stop);
         self.unmap_config_window();
+    }
+
+    /// KMCL did not take a packet, for want of memory: the pump tries again in a while. At most DISPATCH_LEVEL.
+    pub(crate) fn send_later(&self) {
+        self.retry.iter().for_each(|timer| timer.start(nt::now().after(RETRY)));
     }
 
     /// Waits until no work item of the bus runs and none is due. PASSIVE_LEVEL.
     pub fn flush(&self) {
+        self.retry.iter().for_each(Timer::stop);
         self.pump.flush();
         self.publisher.flush();
         // The publisher's last poll may have found the pump alive, and queued it after the pump's flush.
         self.pump.flush();
+    }
+
+    /// Whether both of the core's futures have ended.
+    fn is_idle(&self) -> bool {
+        !self.pump.is_alive() && !self.publisher.is_alive()
+    }
+
+    /// Whether the bus once did not come down. Its futures rest where they are, and no others take their place.
+    fn is_abandoned(&self) -> bool {
+        self.pump.is_abandoned() || self.publisher.is_abandoned()
     }
 
     /// Runs the core's two futures, where they do not run: those of a suspended bus do, and see the new goal. Cannot fail,
@@ -195,6 +231,9 @@ impl WindowsBus {
     fn start_tasks(&self) {
         // SAFETY: the tasks are polled no more when the bus is dropped: `bring_down` sees to it.
         let platform: &'static WindowsBus = unsafe { &*core::ptr::from_ref(self) };
+        if self.is_abandoned() {
+            return;
+        }
         if !self.pump.is_alive() {
             self.pump.start(self.reserve.future(driver::pump(platform)));
         }
@@ -279,6 +318,16 @@ unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
     // SAFETY: as above; the timer is stopped before the bus goes.
     let task = unsafe { handle::context(timer.cast()).owner.cast::<Task>().as_ref() };
     task.into_iter().for_each(Task::poll_soon);
+}
+
+/// What KMCL did not take is sent again.
+unsafe extern "C" fn evt_retry(timer: WDFTIMER) {
+    // SAFETY: as above.
+    let pump = unsafe { handle::context(timer.cast()).owner.cast::<Task>().as_ref() };
+    pump.into_iter().for_each(|pump| {
+        pump.point.signal();
+        pump.poll_soon();
+    });
 }
 
 /// Room for `count` values; `None` without memory.

@@ -5,17 +5,19 @@ use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
+use hvpci_core::Time;
 use hvpci_core::backend::{PacketPort, Platform, SendError};
 use hvpci_core::bus::{Packet, PacketKind, Transmit};
 use hvpci_core::driver;
 use hvpci_core::wire::MAX_PAYLOAD_LENGTH;
-use wdk_sys::{GUID, NTSTATUS, PDEVICE_OBJECT, STATUS_INSUFFICIENT_RESOURCES, ULONG};
+use wdk_sys::{GUID, NTSTATUS, PDEVICE_OBJECT, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_STATE, ULONG};
 
 use crate::bus::WindowsBus;
 use crate::memory;
 use crate::sys::check;
 use crate::sys::kmcl::{self, ChannelObject, CompletionObject, PacketObject, StateChangeCallbacks};
 use crate::sys::lock::SpinLock;
+use crate::sys::nt;
 
 /// Requests the engine has outstanding at most, and as many messages that nobody answers.
 const SLOTS: usize = 128;
@@ -43,6 +45,8 @@ pub struct Channel {
     bus: *const WindowsBus,
     handle: AtomicPtr<ChannelObject>,
     open: AtomicBool,
+    /// Since when KMCL takes no packet.
+    stuck: Option<Time>,
     slots: Vec<SendSlot>,
 }
 
@@ -83,7 +87,7 @@ impl Receiver {
 impl Channel {
     /// No channel yet.
     fn new(bus: *const WindowsBus) -> Channel {
-        Channel { bus, handle: AtomicPtr::default(), open: AtomicBool::new(false), slots: Vec::new() }
+        Channel { bus, handle: AtomicPtr::default(), open: AtomicBool::new(false), stuck: None, slots: Vec::new() }
     }
 
     /// The handle, for [`enable`] and [`disable`], which must not be called with a lock held.
@@ -93,6 +97,7 @@ impl Channel {
 
     /// Notes whether packets can be sent.
     pub fn set_open(&mut self, open: bool) {
+        self.stuck = None;
         self.open.store(open, Ordering::Release);
     }
 
@@ -120,6 +125,7 @@ impl PacketPort for Channel {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
+        let bus = self.bus;
         let Some(free) = self.free_slot() else { return Err(SendError::Busy) };
         let Some(place) = free.payload.get_mut(..payload.len()) else { return Err(SendError::Closed) };
         place.copy_from_slice(payload);
@@ -136,8 +142,21 @@ impl PacketPort for Channel {
         if !wdk::nt_success(status) {
             // The completion routine does not run for a packet that was not taken.
             free.busy.store(false, Ordering::Release);
+            if status == STATUS_INVALID_DEVICE_STATE {
+                return Err(SendError::Closed);
+            }
+            // SAFETY: the bus outlives its channel.
+            let bus = unsafe { &*bus };
+            // Not every message has a deadline: the channel's first in line has that of a request.
+            let since = *self.stuck.get_or_insert_with(nt::now);
+            if nt::now() >= since.after(bus.settings.request_timeout) {
+                return Err(SendError::Closed);
+            }
+            // Nothing else may be under way whose end would wake the pump.
+            bus.send_later();
             return Err(SendError::Busy);
         }
+        self.stuck = None;
         Ok(())
     }
 }
@@ -275,13 +294,13 @@ unsafe extern "C" fn evt_completion(packet: *mut PacketObject, status: NTSTATUS,
     }
 }
 
-/// The channel was closed: by us, which is nothing, or by the host. PASSIVE_LEVEL.
+/// The channel was closed: by us, which is nothing, or by the host. Who finds it open under the engine lock has closed it.
+/// PASSIVE_LEVEL.
 unsafe extern "C" fn evt_closed(channel: *mut ChannelObject) {
     // SAFETY: the channel's pointer is its bus, which outlives it.
     let bus = unsafe { &*kmcl::VmbChannelGetPointer(channel).cast::<WindowsBus>() };
-    if !bus.is_closing() {
-        // KMCL has disabled the channel by itself: it must not be disabled once more.
-        bus.engine.with(|engine| engine.channel.iter_mut().for_each(|channel| channel.set_open(false)));
+    // KMCL has disabled the channel by itself: it is not disabled once more.
+    if bus.take_open_channel().is_some() {
         driver::channel_rescinded(bus);
     }
 }

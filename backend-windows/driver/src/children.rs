@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicU16, Ordering};
 use core::task::{Context, Poll};
 use core::time::Duration;
 
@@ -40,6 +39,12 @@ impl ChildId {
     /// Bytes.
     pub const SIZE: u32 = size_of::<ChildId>() as u32;
 
+    /// Whether this is what `function` is reported as.
+    pub fn is_of(&self, function: &FunctionInfo) -> bool {
+        let other = ChildId::of(function);
+        (self.slot, self.model, self.serial) == (other.slot, other.model, other.serial)
+    }
+
     fn of(function: &FunctionInfo) -> ChildId {
         let description = &function.description;
         ChildId {
@@ -73,13 +78,18 @@ unsafe impl Send for Child {}
 /// When to try again what failed for want of memory.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// No function waits at this point.
-const NOBODY: u16 = u16::MAX;
-
 /// How many calls that transfer config blocks can wait at once on one bus.
 const CALLERS: usize = 16;
 
-/// A place to wait at for one call; given back when dropped.
+/// Places to wait at, each for one thread at a time.
+struct Points(Vec<CallPoint>);
+
+struct CallPoint {
+    place: Place,
+    block: BlockPoint,
+}
+
+/// A place to wait at for one call. Wake-ups reach it, and nobody else has it, until it is dropped.
 pub struct Caller<'a>(&'a CallPoint);
 
 impl core::ops::Deref for Caller<'_> {
@@ -96,23 +106,35 @@ impl Drop for Caller<'_> {
     }
 }
 
-struct CallPoint {
-    place: Place,
-    block: BlockPoint,
-}
+impl Points {
+    /// `None` without memory.
+    fn new(count: usize) -> Option<Points> {
+        let mut points = reserved(count)?;
+        points.extend((0..count).map(|_| CallPoint { place: Place::new(), block: BlockPoint::new() }));
+        Some(Points(points))
+    }
 
-struct Point {
-    slot: AtomicU16,
-    block: BlockPoint,
+    fn initialise(&self) {
+        self.0.iter().for_each(|point| point.block.initialise());
+    }
+
+    fn wake(&self) {
+        self.0.iter().filter(|point| point.place.is_taken()).for_each(|point| point.block.wake());
+    }
+
+    fn take(&self) -> Option<Caller<'_>> {
+        self.0.iter().find(|point| point.place.take()).map(Caller)
+    }
 }
 
 /// All children of a bus.
 pub struct Children {
     table: SpinLock<Vec<Child>>,
-    /// Where a child's power callbacks wait; as many as there can be children.
-    points: Vec<Point>,
+    /// Where the children's power callbacks wait, one of each device at a time: as many as there can be children, and as
+    /// many again for devices whose functions have left while they waited.
+    power: Points,
     /// Where calls that transfer config blocks wait.
-    callers: Vec<CallPoint>,
+    callers: Points,
     capacity: usize,
 }
 
@@ -120,41 +142,31 @@ impl Children {
     /// Room for `capacity` children.
     pub fn new(capacity: u16) -> Result<Children, NTSTATUS> {
         let capacity = usize::from(capacity);
-        let make = || {
-            let table = reserved(capacity)?;
-            let mut points = reserved(capacity)?;
-            points.extend((0..capacity).map(|_| Point { slot: AtomicU16::new(NOBODY), block: BlockPoint::new() }));
-            let mut callers = reserved(CALLERS)?;
-            callers.extend((0..CALLERS).map(|_| CallPoint { place: Place::new(), block: BlockPoint::new() }));
-            Some((table, points, callers))
-        };
-        let (table, points, callers) = make().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-        Ok(Children { table: SpinLock::new(table)?, points, callers, capacity })
+        let make = || Some((reserved(capacity)?, Points::new(2 * capacity)?, Points::new(CALLERS)?));
+        let (table, power, callers) = make().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        Ok(Children { table: SpinLock::new(table)?, power, callers, capacity })
     }
 
     /// Makes the events usable, where they stay.
     pub fn initialise(&self) {
-        self.points.iter().for_each(|point| point.block.initialise());
-        self.callers.iter().for_each(|point| point.block.initialise());
+        self.power.initialise();
+        self.callers.initialise();
     }
 
     /// Wakes every callback that waits. At most DISPATCH_LEVEL.
     pub fn wake(&self) {
-        let waiting = self.points.iter().filter(|point| point.slot.load(Ordering::Acquire) != NOBODY);
-        waiting.for_each(|point| point.block.wake());
-        let calling = self.callers.iter().filter(|point| point.place.is_taken());
-        calling.for_each(|point| point.block.wake());
+        self.power.wake();
+        self.callers.wake();
     }
 
-    /// A place to wait at; `None` when too many wait. At most DISPATCH_LEVEL.
+    /// A place for a config block call to wait at; `None` when too many wait. At most DISPATCH_LEVEL.
     pub fn caller(&self) -> Option<Caller<'_>> {
-        self.callers.iter().find(|point| point.place.take()).map(Caller)
+        self.callers.take()
     }
 
-    /// Where the callbacks of a function wait.
-    pub fn point(&self, slot: Slot) -> Option<&BlockPoint> {
-        let number = number(slot);
-        self.points.iter().find(|point| point.slot.load(Ordering::Acquire) == number).map(|point| &point.block)
+    /// A place for a power callback to wait at; `None` when too many wait. At most DISPATCH_LEVEL.
+    pub fn power_caller(&self) -> Option<Caller<'_>> {
+        self.power.take()
     }
 
     /// Runs `f` on a child, under the lock. At most DISPATCH_LEVEL.
@@ -203,22 +215,18 @@ impl Children {
         if !taken {
             return Err(PlatformError::Refused);
         }
-        let free = self.points.iter().find(|point| {
-            point.slot.compare_exchange(NOBODY, number(slot), Ordering::AcqRel, Ordering::Acquire).is_ok()
-        });
         let mut id = ChildId::of(function);
         // SAFETY: the default child list of a live bus device, and a description of the size it was configured with.
-        let reported = free.is_some()
-            && unsafe {
-                let list = call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, bus);
-                call_unsafe_wdf_function_binding!(
-                    WdfChildListAddOrUpdateChildDescriptionAsPresent,
-                    list,
-                    &mut id.header,
-                    core::ptr::null_mut()
-                )
-            } >= 0;
-        if !reported {
+        let reported = unsafe {
+            let list = call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, bus);
+            call_unsafe_wdf_function_binding!(
+                WdfChildListAddOrUpdateChildDescriptionAsPresent,
+                list,
+                &mut id.header,
+                core::ptr::null_mut()
+            )
+        };
+        if reported < 0 {
             self.remove(slot);
             return Err(PlatformError::OutOfMemory);
         }
@@ -259,13 +267,7 @@ impl Children {
 
     fn remove(&self, slot: Slot) {
         self.table.with(|table| table.retain(|child| child.function.description.slot != slot));
-        let points = self.points.iter().filter(|point| point.slot.load(Ordering::Acquire) == number(slot));
-        points.for_each(|point| point.slot.store(NOBODY, Ordering::Release));
     }
-}
-
-fn number(slot: Slot) -> u16 {
-    u16::try_from(slot.to_wire()).unwrap_or(0)
 }
 
 /// Takes a child away: by eject where the host asks for it back, by reporting it missing otherwise. Polled by the publisher.

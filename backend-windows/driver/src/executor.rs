@@ -2,8 +2,6 @@
 //! at once is in hvpci-sync.
 
 use core::cell::UnsafeCell;
-use core::future::Future;
-use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use core::task::{Context, Poll, Waker};
 
@@ -83,6 +81,11 @@ impl Task {
     /// Whether the future has not ended.
     pub fn is_alive(&self) -> bool {
         self.state.is_alive()
+    }
+
+    /// Whether the future rests for good: see [`Task::abandon`].
+    pub fn is_abandoned(&self) -> bool {
+        self.state.is_abandoned()
     }
 
     /// Starts a future, unless one is running: that one goes on, and `job` is dropped. PASSIVE_LEVEL.

@@ -4,19 +4,19 @@ use alloc::boxed::Box;
 use core::str::FromStr;
 
 use hvpci_core::InstanceId;
-use hvpci_windows::ranges::CONFIG_WINDOW;
-use hvpci_windows::resources::{self, MemoryNeed};
+use hvpci_windows::resources;
 use hvpci_windows::settings::Settings;
 use wdk_sys::{
-    _INTERFACE_TYPE, _WDF_POWER_DEVICE_STATE, DEVPROPKEY, FILE_DEVICE_BUS_EXTENDER, GUID, IO_RESOURCE_DESCRIPTOR,
-    KEY_READ, NTSTATUS, PNP_BUS_INFORMATION, PWDFDEVICE_INIT, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS,
-    STATUS_UNSUCCESSFUL, ULONG, WDF_CHILD_LIST_CONFIG, WDF_DEVICE_PROPERTY_DATA, WDF_FDO_EVENT_CALLBACKS,
-    WDF_NO_OBJECT_ATTRIBUTES, WDF_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS, WDF_POWER_DEVICE_STATE,
-    WDFCMRESLIST, WDFDEVICE, WDFDRIVER, WDFIORESLIST, WDFIORESREQLIST, WDFOBJECT, call_unsafe_wdf_function_binding,
+    _INTERFACE_TYPE, _WDF_POWER_DEVICE_STATE, DEVPROPKEY, FILE_DEVICE_BUS_EXTENDER, GUID, KEY_READ, NTSTATUS,
+    PNP_BUS_INFORMATION, PWDFDEVICE_INIT, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, ULONG,
+    WDF_CHILD_LIST_CONFIG, WDF_DEVICE_PROPERTY_DATA, WDF_FDO_EVENT_CALLBACKS, WDF_NO_OBJECT_ATTRIBUTES,
+    WDF_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS, WDF_POWER_DEVICE_STATE, WDFCMRESLIST, WDFDEVICE, WDFDRIVER,
+    WDFOBJECT, call_unsafe_wdf_function_binding,
 };
 
 use crate::bus::WindowsBus;
 use crate::children::ChildId;
+use crate::lists::{assigned, evt_filter_add_requirements, evt_remove_added};
 use crate::sys::handle::{self, Context};
 use crate::sys::{check, unicode};
 use crate::{channel, pdo};
@@ -41,7 +41,7 @@ pub fn status(result: Result<(), NTSTATUS>) -> NTSTATUS {
 }
 
 /// The bus of a bus device.
-fn bus<'a>(device: WDFDEVICE) -> Result<&'a WindowsBus, NTSTATUS> {
+pub fn bus<'a>(device: WDFDEVICE) -> Result<&'a WindowsBus, NTSTATUS> {
     // SAFETY: the context of a bus device is null or the bus that `evt_device_add` put there; it goes with the device, after
     // the last callback.
     unsafe { handle::context(device.cast()).owner.cast::<WindowsBus>().as_ref() }.ok_or(STATUS_NO_SUCH_DEVICE)
@@ -67,6 +67,7 @@ fn add(driver: WDFDRIVER, mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
     let mut fdo = WDF_FDO_EVENT_CALLBACKS {
         Size: size_of::<WDF_FDO_EVENT_CALLBACKS>() as ULONG,
         EvtDeviceFilterAddResourceRequirements: Some(evt_filter_add_requirements),
+        EvtDeviceRemoveAddedResources: Some(evt_remove_added),
         ..WDF_FDO_EVENT_CALLBACKS::default()
     };
     let mut list = WDF_CHILD_LIST_CONFIG {
@@ -173,94 +174,6 @@ fn instance_of(device: WDFDEVICE) -> InstanceId {
     }
     let text = core::str::from_utf8(&text).unwrap_or_default();
     InstanceId::from_str(text).unwrap_or(InstanceId::from_bytes([0; 16]))
-}
-
-/// EvtDeviceFilterAddResourceRequirements: asks the PnP manager for MMIO space, which is how a function driver comes by
-/// memory that its parent's bus driver does not list. Which windows are needed is known only once the host has said what
-/// BARs there are, so what is asked for is a setting: low and high space, each with ever smaller alternatives.
-unsafe extern "C" fn evt_filter_add_requirements(device: WDFDEVICE, requirements: WDFIORESREQLIST) -> NTSTATUS {
-    status(bus(device).and_then(|bus| add_requirements(&bus.settings, requirements)))
-}
-
-const PAGE: u64 = 0x1000;
-const FOUR_GIB: u64 = 1 << 32;
-const LAST_ADDRESS: u64 = (1 << 52) - 1;
-/// The least low space that is of use: the config window.
-const LEAST_LOW: u64 = CONFIG_WINDOW;
-/// The least high space worth asking for.
-const LEAST_HIGH: u64 = 1 << 30;
-/// No more alignment than the largest BAR is likely to need.
-const LARGEST_ALIGNMENT: u64 = 128 << 30;
-
-fn add_requirements(settings: &Settings, requirements: WDFIORESREQLIST) -> Result<(), NTSTATUS> {
-    // SAFETY: the requirements list that KMDF hands to the callback.
-    let count = unsafe { call_unsafe_wdf_function_binding!(WdfIoResourceRequirementsListGetCount, requirements) };
-    if count == 0 {
-        let mut list = core::ptr::null_mut();
-        // SAFETY: as above; the new list is filled before it is appended.
-        unsafe {
-            check(call_unsafe_wdf_function_binding!(
-                WdfIoResourceListCreate,
-                requirements,
-                WDF_NO_OBJECT_ATTRIBUTES,
-                &mut list
-            ))?;
-            append_needs(settings, list)?;
-            check(call_unsafe_wdf_function_binding!(WdfIoResourceRequirementsListAppendIoResList, requirements, list))?;
-        }
-    }
-    for index in 0..count {
-        // SAFETY: an index below the count.
-        let list = unsafe {
-            call_unsafe_wdf_function_binding!(WdfIoResourceRequirementsListGetIoResList, requirements, index)
-        };
-        append_needs(settings, list)?;
-    }
-    Ok(())
-}
-
-fn append_needs(settings: &Settings, list: WDFIORESLIST) -> Result<(), NTSTATUS> {
-    let low = (settings.low_mmio.max(CONFIG_WINDOW), 0, FOUR_GIB - 1, LEAST_LOW);
-    let high = (settings.high_mmio, FOUR_GIB, LAST_ADDRESS, LEAST_HIGH);
-    for (most, lowest, highest, least) in [low, high] {
-        let (mut size, mut alternative) = (most, false);
-        while size >= least {
-            let align = (1 << (63 - size.leading_zeros())).clamp(PAGE, LARGEST_ALIGNMENT);
-            append_need(list, &MemoryNeed { size, align, lowest, highest, prefetchable: false, alternative })?;
-            size = (size / 2) & !(PAGE - 1);
-            alternative = true;
-        }
-    }
-    Ok(())
-}
-
-/// Appends a wish to a list of resources. A wish that cannot be written down is left out.
-pub fn append_need(list: WDFIORESLIST, need: &MemoryNeed) -> Result<(), NTSTATUS> {
-    resources::encode_io(need).map_or(Ok(()), |bytes| append_descriptor(list, &bytes))
-}
-
-/// Appends a descriptor to a list of resources.
-pub fn append_descriptor(list: WDFIORESLIST, bytes: &[u8; resources::IO_BYTES]) -> Result<(), NTSTATUS> {
-    let mut descriptor = IO_RESOURCE_DESCRIPTOR::default();
-    const { assert!(size_of::<IO_RESOURCE_DESCRIPTOR>() == resources::IO_BYTES) };
-    // SAFETY: the descriptor is plain data of exactly that many bytes, in the layout of wdm.h; KMDF copies it.
-    unsafe {
-        core::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut descriptor).cast(), bytes.len());
-        check(call_unsafe_wdf_function_binding!(WdfIoResourceListAppendDescriptor, list, &mut descriptor))
-    }
-}
-
-/// The descriptors of a list of assigned resources, as bytes.
-pub fn assigned(list: WDFCMRESLIST) -> impl Iterator<Item = [u8; resources::CM_BYTES]> {
-    // SAFETY: the list that KMDF hands to PrepareHardware, for the duration of that callback.
-    let count = unsafe { call_unsafe_wdf_function_binding!(WdfCmResourceListGetCount, list) };
-    (0..count).filter_map(move |index| {
-        // SAFETY: an index below the count; what comes back is null or a descriptor of 20 bytes.
-        unsafe {
-            let descriptor = call_unsafe_wdf_function_binding!(WdfCmResourceListGetDescriptor, list, index);
-            (!descriptor.is_null()).then(|| descriptor.cast::<[u8; resources::CM_BYTES]>().read())
-        }
-    })
 }
 
 unsafe extern "C" fn evt_prepare_hardware(device: WDFDEVICE, _: WDFCMRESLIST, translated: WDFCMRESLIST) -> NTSTATUS {

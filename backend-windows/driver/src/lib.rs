@@ -16,6 +16,7 @@ mod events;
 mod executor;
 mod fdo;
 mod interface;
+mod lists;
 mod memory;
 mod messages;
 mod pdo;

@@ -1,12 +1,13 @@
 //! Memory: the pool as the global allocator, and the blocks that a bus puts aside for its futures.
 //!
 //! Tables are reserved fallibly by the core, so that a full pool is an error there. The futures of a bus (the two that run
-//! it, and those that `Platform` hands out) are boxed, and have no way to fail: for them a bus puts blocks aside when it is
-//! made, which is an error where there are none. The blocks are that bus's alone.
+//! it, and what each of the two waits for) are boxed, and have no way to fail: for them a bus puts blocks aside when it is
+//! made, which is an error where there are none. The blocks are that bus's alone. Threads that wait box nothing.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::ptr::NonNull;
@@ -14,6 +15,8 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use core::task::{Context, Poll};
 
 use wdk_alloc::WdkAllocator;
+
+use crate::events;
 
 /// Bytes of a block that a future can have.
 const BLOCK: usize = 1024;
@@ -116,6 +119,23 @@ impl<F: Future> Future for InBlock<F> {
     }
 }
 
+/// Never ready.
+struct Never<T>(PhantomData<fn() -> T>);
+
+impl<T> Future for Never<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        Poll::Pending
+    }
+}
+
+/// A future that is never ready, of no size: its box allocates nothing.
+pub fn never<'a, T: 'a>() -> Boxed<'a, T> {
+    const { assert!(size_of::<Never<T>>() == 0) };
+    Box::pin(Never(PhantomData))
+}
+
 /// A boxed future.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -143,9 +163,10 @@ impl Reserve {
     pub fn future<'a, F: Future + Send + 'a>(&self, future: F) -> Boxed<'a, F::Output> {
         const { assert!(size_of::<InBlock<F>>() <= BLOCK && align_of::<InBlock<F>>() == MARK) };
         let Some(place) = self.take() else {
-            // More futures at once than the bus has places to wait at. The pool has room for them as a rule; where it has
-            // not, the box has no way to say so.
-            return Box::pin(future);
+            // A bug of this driver: each of a bus's two tasks has one future, which waits for one. The pool is not asked,
+            // because a box that finds none stops the system: the task rests, and who waits for it goes on at its limit.
+            events::write(events::ERROR, format_args!("a task of a bus waits for two things at once"));
+            return never();
         };
         // SAFETY: room for an InBlock<F>, aligned, which `dealloc` of the global allocator puts back.
         unsafe {

@@ -17,8 +17,8 @@ use wdk_sys::{
 use crate::bus::WindowsBus;
 use crate::children::Child;
 use crate::events;
-use crate::fdo::append_descriptor;
-use crate::pdo::{place, wait_for, with_child};
+use crate::lists::append_descriptor;
+use crate::pdo::{caller, place, wait_for, with_child};
 use crate::sys::mmio::MappedTable;
 
 /// Appends what a function needs to signal interrupts by message. Returns whether that is anything. PASSIVE_LEVEL.
@@ -88,7 +88,9 @@ fn create(
     count: u16,
     limit: Time,
 ) -> Result<Connection, NTSTATUS> {
-    match wait_for(bus, slot, limit, pin!(driver::request(bus, Request::CreateInterrupt(request))))? {
+    let point = caller(bus)?;
+    let asked = driver::request_at(bus, Request::CreateInterrupt(request), |deadline| point.point.wait(deadline));
+    match wait_for(&point, slot, limit, pin!(asked))? {
         Reply::Interrupt { handle, entry } => Ok(Connection { handle: Some(handle.number()), entry, count }),
         _ => Err(STATUS_DEVICE_NOT_READY),
     }

@@ -18,9 +18,11 @@ use wdk_sys::{
 };
 
 use crate::bus::WindowsBus;
-use crate::children::{Child, ChildId};
+use crate::children::{Caller, Child, ChildId};
 use crate::events;
-use crate::fdo::{append_need, assigned, status};
+use crate::executor::BlockPoint;
+use crate::fdo::status;
+use crate::lists::{append_need, assigned, assigned_twice};
 use crate::sys::handle::{self, Context};
 use crate::sys::{check, nt, unicode};
 use crate::{blocks, interface, messages};
@@ -68,7 +70,9 @@ fn create(parent: WDFDEVICE, id: ChildId, mut init: PWDFDEVICE_INIT) -> Result<(
     // SAFETY: the context of a bus device is its bus, alive while its child list is.
     let bus = unsafe { owner.cast::<WindowsBus>().as_ref() }.ok_or(STATUS_NO_SUCH_DEVICE)?;
     let slot = Slot::from_wire(id.slot).ok_or(STATUS_NO_SUCH_DEVICE)?;
-    let function = bus.children.with(slot, |child| child.function).ok_or(STATUS_NO_SUCH_DEVICE)?;
+    // Another function may have taken the slot since the description was reported.
+    let same = |child: &mut Child| id.is_of(&child.function).then_some(child.function);
+    let function = bus.children.with(slot, same).flatten().ok_or(STATUS_NO_SUCH_DEVICE)?;
     let ids = Ids(&function.description);
     name(init, &ids)?;
     add_ids(init, &ids)?;
@@ -121,12 +125,16 @@ fn create(parent: WDFDEVICE, id: ChildId, mut init: PWDFDEVICE_INIT) -> Result<(
     let other = blocks::offer(device, function.description.serial)?.cast();
     handle::reference(other);
     handle::set_context(device.cast(), Context { other, ..context });
-    bus.children.with(slot, |child| {
-        child.device = device;
-        child.state.created = true;
-        child.state.ejected = false;
+    let adopted = bus.children.with(slot, |child| {
+        let same = id.is_of(&child.function);
+        if same {
+            child.device = device;
+            child.state.created = true;
+            child.state.ejected = false;
+        }
+        same
     });
-    Ok(())
+    if adopted == Some(true) { Ok(()) } else { Err(STATUS_NO_SUCH_DEVICE) }
 }
 
 /// Gives the device its identifiers.
@@ -238,7 +246,7 @@ unsafe extern "C" fn evt_prepare_hardware(device: WDFDEVICE, raw: WDFCMRESLIST, 
             return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
         }
         let mut messages = Vec::new();
-        let pairs = assigned(raw).zip(assigned(translated));
+        let pairs = assigned_twice(raw, translated);
         for message in pairs.filter_map(|(raw, translated)| interrupts::decode_message(&raw, &translated)) {
             messages.try_reserve(1).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
             messages.push(message);
@@ -312,7 +320,9 @@ fn power_deadline(bus: &WindowsBus) -> Time {
 /// Has the host map a function. On its own, as what waits takes room on the stack.
 #[inline(never)]
 fn power_up(bus: &WindowsBus, slot: Slot, limit: Time) -> Result<(), NTSTATUS> {
-    wait_for(bus, slot, limit, pin!(driver::power_on(bus, slot)))
+    let point = caller(bus)?;
+    let wait = |deadline| point.point.wait(deadline);
+    wait_for(&point, slot, limit, pin!(driver::power_on_at(bus, slot, wait)))
 }
 
 /// Takes a function's interrupts and its map back. A host that does not answer is not asked twice; after `limit` it is
@@ -320,20 +330,29 @@ fn power_up(bus: &WindowsBus, slot: Slot, limit: Time) -> Result<(), NTSTATUS> {
 #[inline(never)]
 fn power_down(device: WDFDEVICE, bus: &WindowsBus, slot: Slot, limit: Time) {
     messages::disconnect(device);
-    let _ = wait_for(bus, slot, limit, pin!(driver::power_off(bus, slot)));
+    let Ok(point) = caller(bus) else { return };
+    let wait = |deadline| point.point.wait(deadline);
+    let _ = wait_for(&point, slot, limit, pin!(driver::power_off_at(bus, slot, wait)));
 }
 
-/// Runs a request about a function to its end: the host's answer, the engine's deadline, `limit`, or the end of the
-/// function or the channel, whichever is first. A failure is this function's alone.
+/// A place for a power callback to wait at, for as long as it has the place.
+pub fn caller(bus: &WindowsBus) -> Result<Caller<'_>, NTSTATUS> {
+    bus.children.power_caller().ok_or_else(|| {
+        bus.report_line(events::ERROR, format_args!("too many power callbacks wait at once"));
+        STATUS_INSUFFICIENT_RESOURCES
+    })
+}
+
+/// Runs a request about a function, which waits at `point`, to its end: the host's answer, the engine's deadline, `limit`,
+/// or the end of the function or the channel, whichever is first. A failure is this function's alone.
 #[inline(never)]
 pub fn wait_for<T>(
-    bus: &WindowsBus,
+    point: &BlockPoint,
     slot: Slot,
     limit: Time,
     request: Pin<&mut impl Future<Output = Result<T, RequestFailure>>>,
 ) -> Result<T, NTSTATUS> {
-    let block = bus.children.point(slot).ok_or(STATUS_NO_SUCH_DEVICE)?;
-    match block.block_on(request, limit) {
+    match point.block_on(request, limit) {
         Some(Ok(value)) => Ok(value),
         Some(Err(failure)) => {
             events::write(events::ERROR, format_args!("{slot}: {failure}"));

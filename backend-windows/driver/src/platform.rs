@@ -1,7 +1,5 @@
 //! What the core asks of a bus: its locks, the clock, waking and waiting, the channel, MMIO space, children.
 
-use core::sync::atomic::Ordering;
-
 use hvpci_core::backend::{ConfigPort, PacketPort, Platform, PlatformError, RemovalReason, SendError, Waiter};
 use hvpci_core::bus::{Bus, FunctionInfo, InterruptHandle, Report, Transmit};
 use hvpci_core::config::{ConfigReport, ConfigSpace};
@@ -12,7 +10,8 @@ use hvpci_windows::ranges::Ranges;
 
 use crate::bus::WindowsBus;
 use crate::children::Unpublish;
-use crate::memory::Boxed;
+use crate::memory::{self, Boxed};
+use crate::sys::kmcl::ChannelObject;
 use crate::sys::mmio::MappedWindow;
 use crate::sys::nt;
 use crate::{blocks, channel, events};
@@ -70,10 +69,8 @@ impl Platform for WindowsBus {
         match waiter {
             Waiter::Pump => self.reserve.future(self.pump.point.wait(deadline)),
             Waiter::Publisher => self.reserve.future(self.publisher.point.wait(deadline)),
-            Waiter::Function(slot) => match self.children.point(slot) {
-                Some(block) => self.reserve.future(block.point.wait(deadline)),
-                None => self.ready(()),
-            },
+            // Power callbacks wait at places of their own: see `pdo::wait_for`. Nobody waits here.
+            Waiter::Function(_) => memory::never(),
         }
     }
 
@@ -87,7 +84,6 @@ impl Platform for WindowsBus {
             channel.set_open(true);
             Some(channel.handle())
         });
-        self.closing.store(false, Ordering::Release);
         let opened = handle.is_some_and(|handle| channel::enable(handle).is_ok());
         if !opened {
             self.engine.with(|engine| engine.channel.iter_mut().for_each(|channel| channel.set_open(false)));
@@ -189,15 +185,18 @@ impl Platform for WindowsBus {
 }
 
 impl WindowsBus {
-    /// Closes the channel, unless that was done, by us or by the host. PASSIVE_LEVEL.
-    pub(crate) fn shut_channel(&self) {
-        let handle = self.engine.with(|engine| {
+    /// Marks the channel closed, and returns its handle to the one caller that found it open. At most DISPATCH_LEVEL.
+    pub(crate) fn take_open_channel(&self) -> Option<*mut ChannelObject> {
+        self.engine.with(|engine| {
             let channel = engine.channel.as_mut().filter(|channel| channel.is_open())?;
             channel.set_open(false);
             Some(channel.handle())
-        });
-        if let Some(handle) = handle {
-            self.closing.store(true, Ordering::Release);
+        })
+    }
+
+    /// Closes the channel, unless that was done, by us or by the host. PASSIVE_LEVEL.
+    pub(crate) fn shut_channel(&self) {
+        if let Some(handle) = self.take_open_channel() {
             channel::disable(handle);
         }
     }

@@ -1,31 +1,41 @@
 //! What message-style guests leave to their bus: power, and message interrupts. And messages that nobody may send.
 
-use super::request::{RequestFailure, answer, request, submit};
-use crate::Slot;
+use core::future::Future;
+
+use super::request::{RequestFailure, answer, request_at, submit};
 use crate::backend::{Platform, Waiter};
 use crate::bus::Request;
 use crate::config::{EnableRefused, MessageCapability, MessagesRefused};
 use crate::wire::{MsiEntry, PowerState};
+use crate::{Slot, Time};
 
 /// Message style: turns a function's decode on when its driver starts (D0), after telling the host its BARs if they have
 /// changed. Sleepable context; one power change at a time per function. When this returns `Ok` the guest's view has
 /// Memory set.
 pub async fn power_on(platform: &dyn Platform, slot: Slot) -> Result<(), RequestFailure> {
+    power_on_at(platform, slot, |deadline| platform.wait(Waiter::Function(slot), deadline)).await
+}
+
+/// [`power_on`] that waits where the caller likes: see [`answer`].
+pub async fn power_on_at<W: Future<Output = ()>>(
+    platform: &dyn Platform,
+    slot: Slot,
+    wait: impl Fn(Option<Time>) -> W,
+) -> Result<(), RequestFailure> {
     let mut plan = Err(EnableRefused::NoFunction { slot });
     platform.with_config(&mut |config, port| plan = config.plan_power_on(port, slot));
     let plan = plan?;
     let mut planned = Planned { platform, slot, open: true };
     if plan.power_off_first {
-        request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
+        request_at(platform, Request::PowerState { slot, state: PowerState::D3 }, &wait).await?;
     }
     if let Some(bars) = plan.bars {
-        request(platform, Request::AssignResources { slot, bars }).await?;
+        request_at(platform, Request::AssignResources { slot, bars }, &wait).await?;
         platform.with_config(&mut |config, _| config.bars_assigned(slot, &bars));
     }
     let ticket = submit(platform, Request::PowerState { slot, state: PowerState::D0 })?;
     // The engine tells the config half how that ends, whatever becomes of this future.
     planned.open = false;
-    let wait = |deadline| platform.wait(Waiter::Function(slot), deadline);
     Ok(answer(platform, ticket, wait).await.map(|_| ())?)
 }
 
@@ -47,10 +57,19 @@ impl Drop for Planned<'_> {
 /// Message style: turns a function's decode off when its driver stops (D3). Sleepable context; one power change at a time
 /// per function.
 pub async fn power_off(platform: &dyn Platform, slot: Slot) -> Result<(), RequestFailure> {
+    power_off_at(platform, slot, |deadline| platform.wait(Waiter::Function(slot), deadline)).await
+}
+
+/// [`power_off`] that waits where the caller likes: see [`answer`].
+pub async fn power_off_at<W: Future<Output = ()>>(
+    platform: &dyn Platform,
+    slot: Slot,
+    wait: impl Fn(Option<Time>) -> W,
+) -> Result<(), RequestFailure> {
     let mut needed = false;
     platform.with_config(&mut |config, _| needed = config.plan_power_off(slot));
     if needed {
-        request(platform, Request::PowerState { slot, state: PowerState::D3 }).await?;
+        request_at(platform, Request::PowerState { slot, state: PowerState::D3 }, wait).await?;
     }
     Ok(())
 }

@@ -70,12 +70,21 @@ pub enum RequestFailure {
 }
 
 /// Submits a request and waits for its answer. Sleepable context; ends at the request's deadline at the latest. One at a
-/// time per function, because it waits as [`Waiter::Function`]: a platform with other places to wait at calls [`submit`]
-/// and [`answer`].
+/// time per function, because it waits as [`Waiter::Function`]: a platform with other places to wait at calls
+/// [`request_at`].
 pub async fn request(platform: &dyn Platform, request: Request) -> Result<Reply, RequestFailure> {
     let slot = request.slot();
+    request_at(platform, request, |deadline| platform.wait(Waiter::Function(slot), deadline)).await
+}
+
+/// [`request`] that waits where the caller likes: see [`answer`].
+pub async fn request_at<W: Future<Output = ()>>(
+    platform: &dyn Platform,
+    request: Request,
+    wait: impl Fn(Option<Time>) -> W,
+) -> Result<Reply, RequestFailure> {
     let ticket = submit(platform, request)?;
-    Ok(answer(platform, ticket, |deadline| platform.wait(Waiter::Function(slot), deadline)).await?)
+    Ok(answer(platform, ticket, wait).await?)
 }
 
 /// Waits for the answer to a request. `wait` waits, where the caller likes, until [`Platform::wake`] was called since it

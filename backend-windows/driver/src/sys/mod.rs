@@ -1,4 +1,8 @@
-//! The one layer that calls Windows: everything unsafe is here or in the callbacks that Windows calls.
+//! Safe wrappers of what all of the driver uses of Windows: locks, events, work items, time, contexts, mapped memory.
+//!
+//! Not everything unsafe is here. What only one module needs it calls itself, with a SAFETY comment each: device set-up and
+//! resource lists (`fdo`, `pdo`, `lists`), the child list (`children`), packets and channels (`channel`), queues and requests
+//! (`blocks`), interfaces and IRPs (`interface`), ETW (`events`), and the blocks of futures (`memory`).
 
 pub mod event;
 pub mod handle;

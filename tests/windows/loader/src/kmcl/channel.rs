@@ -7,7 +7,7 @@ use hvpci_mock::host::ChannelState;
 
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::kmcl::{Channel, State, deliver};
-use crate::nt::status;
+use crate::nt::{self, status};
 use crate::world::{Step, wait, with};
 use crate::{pnp, rule, trace};
 
@@ -50,7 +50,7 @@ unsafe extern "win64" fn VmbChannelAllocate(parent: usize, server: u8, out: *mut
             bus,
             enabled: false,
             open: false,
-            told: false,
+            told: None,
             process: 0,
             processed: 0,
             pointer: 0,
@@ -161,7 +161,7 @@ unsafe extern "win64" fn VmbChannelEnable(handle: usize) -> i32 {
             return Err(STATUS_INVALID_DEVICE_STATE);
         }
         let channel = self::channel(&mut world.kmcl, handle, "VmbChannelEnable");
-        (channel.enabled, channel.open, channel.told) = (true, true, false);
+        (channel.enabled, channel.open, channel.told) = (true, true, None);
         trace!("channel of bus {} opened", bus.0);
         world.changed();
         Ok(states)
@@ -178,13 +178,20 @@ unsafe extern "win64" fn VmbChannelEnable(handle: usize) -> i32 {
 
 unsafe extern "win64" fn VmbChannelDisable(handle: usize) {
     irql::exactly(PASSIVE, "VmbChannelDisable");
+    let first = with(|world| {
+        let bus = world.kmcl.channels.get(&handle).map(|channel| channel.bus);
+        bus.filter(|_| std::mem::take(&mut world.kmcl.closes_first))
+    });
+    first.into_iter().for_each(deliver::channel_lost);
     let (bus, closed) = with(|world| {
         let now = world.time();
         let channel = channel(&mut world.kmcl, handle, "VmbChannelDisable");
+        // Who decided under a lock before the driver was told could not know.
         rule!(
-            !channel.told,
+            channel.told.is_none_or(|at| nt::sync::last_release() < at),
             "VmbChannelDisable: the host closed the channel, which disabled it, and the driver was told"
         );
+        channel.told = None;
         rule!(channel.enabled, "VmbChannelDisable: not enabled");
         let closed = if channel.open { channel.states[1] } else { 0 };
         (channel.enabled, channel.open) = (false, false);
@@ -211,7 +218,7 @@ unsafe extern "win64" fn VmbChannelCleanup(handle: usize) {
     irql::exactly(PASSIVE, "VmbChannelCleanup");
     with(|world| {
         let channel = channel(&mut world.kmcl, handle, "VmbChannelCleanup");
-        rule!(!channel.enabled || channel.told, "VmbChannelCleanup of an enabled channel");
+        rule!(!channel.enabled || channel.told.is_some(), "VmbChannelCleanup of an enabled channel");
         let left = world.kmcl.packets.values().filter(|packet| packet.channel == handle).count();
         rule!(left == 0, "VmbChannelCleanup: {left} packet(s) of the channel are not freed");
         world.kmcl.channels.remove(&handle);

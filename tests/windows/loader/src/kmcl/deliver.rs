@@ -190,7 +190,7 @@ pub fn channel_lost(bus: hvpci_mock::host::BusId) {
         state_changed(handle, closed, "EvtChannelClosed");
         with(|world| {
             if let Some(channel) = world.kmcl.channels.get_mut(&handle) {
-                channel.told = true;
+                channel.told = Some(nt::sync::releases());
             }
         });
     }

@@ -23,8 +23,14 @@ pub struct State {
     pub stale: Vec<usize>,
     next: usize,
     delivering: u32,
+    /// The host closes the channel the moment the driver is about to.
+    pub closes_first: bool,
     /// VmbChannelInitSetStateChangeCallbacks refuses: its structure's version is not public text.
     pub refuses_state_changes: bool,
+    /// Messages that VmbPacketSend has no memory for: how many more of each type.
+    pub refused: HashMap<u32, u32>,
+    /// Whether VmbPacketSend ever had no memory.
+    pub unsent: bool,
     /// Incoming packets completed so far.
     pub completed: u64,
     /// Packets that want no answer and are in the ring: channel and packet.
@@ -51,8 +57,9 @@ pub struct Channel {
     pub enabled: bool,
     /// Opened at the host's end.
     pub open: bool,
-    /// The host has closed it, and the driver was told: KMCL has disabled it by itself.
-    told: bool,
+    /// The host has closed it, and the driver was told: KMCL has disabled it by itself. How many spin locks had been
+    /// released by then.
+    told: Option<u64>,
     process: usize,
     processed: usize,
     pointer: usize,
@@ -87,6 +94,13 @@ impl State {
         if let (Some(channel), Some(kind)) = (self.channels.get(&channel), data.first_chunk::<4>()) {
             self.sent.push((channel.bus, u32::from_le_bytes(*kind)));
         }
+    }
+
+    /// Whether there is no memory to send a message this time.
+    fn refuses(&mut self, data: &[u8]) -> bool {
+        let kind = data.first_chunk::<4>().map_or(0, |kind| u32::from_le_bytes(*kind));
+        let left = self.refused.get_mut(&kind).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
     }
 
     /// The types of the messages sent on a bus, without their common base 0x42490000.

@@ -92,6 +92,11 @@ unsafe extern "win64" fn VmbPacketSend(handle: usize, buffer: *const u8, bytes: 
         }
         let too_long = channel.maximum != 0 && bytes > channel.maximum;
         rule!(!too_long, "VmbPacketSend of {bytes} bytes: the maximum was set to {}", channel.maximum);
+        if world.allocation_fails("VmbPacketSend") || world.kmcl.refuses(&data) {
+            world.kmcl.unsent = true;
+            trace!("VmbPacketSend without memory: {:02x?}", &data[..data.len().min(16)]);
+            return status::INSUFFICIENT_RESOURCES;
+        }
         packet(&mut world.kmcl, handle, "VmbPacketSend").sent = true;
         trace!("guest -> host: {:02x?} ({bytes} bytes)", &data[..data.len().min(16)]);
         world.kmcl.log(at, &data);

@@ -163,6 +163,35 @@ pub fn events() -> Vec<etw::Event> {
     lock().clone()
 }
 
+/// What the driver says when it gives up: it is to happen where a scenario wants it, and nowhere else.
+const GAVE_UP: [&str; 5] = [
+    "did not come down",
+    "has waited long enough",
+    "did not fall asleep",
+    "waits for two things at once",
+    "power callbacks wait at once",
+];
+
+static WANTED: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+
+/// The scenario makes the driver give up in these words: it has to.
+pub fn gives_up(words: &'static str) {
+    assert!(GAVE_UP.contains(&words), "{words:?} is none of the driver's ways to give up");
+    WANTED.lock().unwrap_or_else(PoisonError::into_inner).push(words);
+}
+
+/// Where the driver gave up and was not to, or was to and did not.
+pub fn wrongly_given_up() -> Vec<String> {
+    let (events, wanted) = (lock(), WANTED.lock().unwrap_or_else(PoisonError::into_inner));
+    let said = |words: &str| events.iter().filter_map(|event| event.text()).find(|text| text.contains(words));
+    let wrong = GAVE_UP.iter().filter_map(|words| match (said(words), wanted.contains(words)) {
+        (Some(text), false) => Some(format!("the driver gave up: {text}")),
+        (None, true) => Some(format!("the driver never said that it {words}")),
+        _ => None,
+    });
+    wrong.collect()
+}
+
 unsafe extern "win64" fn EtwWriteTransfer(
     handle: u64,
     _descriptor: *const u8,

@@ -33,6 +33,14 @@ pub struct Event {
 }
 
 impl Event {
+    /// The text of an event that is a line of it.
+    pub fn text(&self) -> Option<&str> {
+        self.fields.iter().find_map(|(_, value)| match value {
+            Value::Text(text) => Some(text.as_str()),
+            Value::Number(_) => None,
+        })
+    }
+
     /// A number by the name of its field.
     pub fn number(&self, field: &str) -> Option<u64> {
         self.fields.iter().find_map(|(name, value)| match value {

@@ -48,6 +48,8 @@ pub mod status {
     pub const DELETE_PENDING: i32 = 0xC000_0056_u32.cast_signed();
     /// STATUS_CANCELLED.
     pub const CANCELLED: i32 = 0xC000_0120_u32.cast_signed();
+    /// STATUS_DEVICE_NOT_READY.
+    pub const DEVICE_NOT_READY: i32 = 0xC000_00A3_u32.cast_signed();
     /// STATUS_NO_SUCH_DEVICE.
     pub const NO_SUCH_DEVICE: i32 = 0xC000_000E_u32.cast_signed();
     /// STATUS_NO_MORE_ENTRIES.

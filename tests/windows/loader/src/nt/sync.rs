@@ -1,6 +1,8 @@
 //! Events, spin locks, and waiting for them.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, ThreadId};
 
 use crate::irql::{self, APC, DISPATCH};
@@ -255,8 +257,27 @@ pub fn acquire(at: usize, what: &str) {
     irql::held(1);
 }
 
+/// Spin locks released so far, by all threads.
+static RELEASES: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    /// The number of this thread's last release; 0 before any.
+    static RELEASED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many spin locks were released so far.
+pub fn releases() -> u64 {
+    RELEASES.load(Ordering::SeqCst)
+}
+
+/// The number of this thread's last release: what [`releases`] said before it.
+pub fn last_release() -> u64 {
+    RELEASED.get()
+}
+
 /// Gives a spin lock back.
 pub fn release(at: usize, what: &str) {
+    RELEASED.set(RELEASES.fetch_add(1, Ordering::SeqCst));
     let me = thread::current().id();
     with(|world| {
         if world.nt.sync.give(at, me, what) {

@@ -6,7 +6,7 @@ use crate::irql::{self, PASSIVE};
 use crate::nt::status;
 use crate::wdf::device::bare;
 use crate::wdf::object::{self, Kind};
-use crate::wdf::resources::{INTERRUPT, MEMORY, MEMORY_LARGE, Messages, Wanted, descriptor};
+use crate::wdf::resources::{INTERRUPT, MEMORY, MEMORY_LARGE, Messages, Wanted, address, descriptor};
 use crate::world::with;
 use crate::{guard, rule, trace};
 
@@ -41,12 +41,15 @@ impl Arbiter {
     }
 }
 
-/// Calls a requirements callback of `device` on a list of one alternative and returns what it wants, per alternative.
-fn ask(device: usize, routine: usize, name: &str, start_with_one: bool) -> Result<Vec<Vec<Wanted>>, i32> {
+/// Calls a requirements callback of `device` on what is listed already, per alternative, and returns what is wanted then.
+fn ask(device: usize, routine: usize, name: &str, listed: &[Vec<Wanted>]) -> Result<Vec<Vec<Wanted>>, i32> {
     let requirements = bare(Kind::Requirements, device);
-    if start_with_one {
-        let first = bare(Kind::IoResources, requirements);
-        with(|world| world.wdf.resources.entry(requirements).or_default().alternatives.push(first));
+    for wanted in listed {
+        let list = bare(Kind::IoResources, requirements);
+        with(|world| {
+            world.wdf.resources.entry(list).or_default().wanted.clone_from(wanted);
+            world.wdf.resources.entry(requirements).or_default().alternatives.push(list);
+        });
     }
     let mut result = status::SUCCESS;
     if routine != 0 {
@@ -63,37 +66,46 @@ fn ask(device: usize, routine: usize, name: &str, start_with_one: bool) -> Resul
     if result < 0 { Err(result) } else { Ok(wanted) }
 }
 
-/// What an FDO adds to the requirements of its device: VMBus itself asks for nothing.
+/// What an FDO adds to the requirements of its device, behind what VMBus lists.
 pub fn filtered(device: usize) -> Result<Vec<Vec<Wanted>>, i32> {
     let routine = with(|world| world.wdf.devices.get(&device).and_then(|d| d.init.fdo.get(1).copied())).unwrap_or(0);
-    ask(device, routine, "EvtDeviceFilterAddResourceRequirements", true)
+    let listed = with(|world| world.pnp.listed.clone());
+    ask(device, routine, "EvtDeviceFilterAddResourceRequirements", &listed)
 }
 
 /// What a PDO needs.
 pub fn required(device: usize) -> Result<Vec<Vec<Wanted>>, i32> {
     let routine = with(|world| world.wdf.devices.get(&device).and_then(|d| d.init.pdo.get(2).copied())).unwrap_or(0);
-    ask(device, routine, "EvtDeviceResourceRequirementsQuery", false)
+    ask(device, routine, "EvtDeviceResourceRequirementsQuery", &[])
 }
 
 /// Finds room for the first alternative that can be met. A descriptor with the option "alternative" is another way to
 /// meet the one before it.
-pub fn assign(bus: BusId, requirements: &[Vec<Wanted>]) -> Result<Vec<(u64, u64)>, i32> {
+pub fn assign(bus: BusId, requirements: &[Vec<Wanted>]) -> Result<Assigned, i32> {
     with(|world| {
-        for wanted in requirements {
+        for (index, wanted) in requirements.iter().enumerate() {
             let kept = world.pnp.arbiter.given.len();
             if let Some(ranges) = meet(&mut world.pnp.arbiter, bus, wanted) {
                 trace!("bus {} is given {ranges:x?}", bus.0);
-                return Ok(ranges);
+                let listed = world.pnp.listed.get(index).map_or(&[][..], Vec::as_slice);
+                let listed = listed.iter().filter(|wanted| wanted.option & ALTERNATIVE == 0).count();
+                return Ok(Assigned { ranges, listed, ..Assigned::default() });
             }
             world.pnp.arbiter.given.truncate(kept);
         }
-        if requirements.iter().all(Vec::is_empty) { Ok(Vec::new()) } else { Err(status::INSUFFICIENT_RESOURCES) }
+        if requirements.iter().all(Vec::is_empty) {
+            Ok(Assigned::default())
+        } else {
+            Err(status::INSUFFICIENT_RESOURCES)
+        }
     })
 }
 
+/// IO_RESOURCE_ALTERNATIVE
+const ALTERNATIVE: u8 = 8;
+
 fn meet(arbiter: &mut Arbiter, bus: BusId, wanted: &[Wanted]) -> Option<Vec<(u64, u64)>> {
     const PREFERRED: u8 = 1;
-    const ALTERNATIVE: u8 = 8;
     let mut ranges = Vec::new();
     let mut at = 0;
     while at < wanted.len() {
@@ -128,6 +140,8 @@ pub struct Assigned {
     pub ranges: Vec<(u64, u64)>,
     /// Message interrupts.
     pub messages: Vec<Messages>,
+    /// How many of the ranges the parent's bus driver lists by itself: the first ones.
+    pub listed: usize,
 }
 
 /// Checks that a child asks for space its own bus was given, and gives it just that.
@@ -181,6 +195,36 @@ pub fn lists(device: usize, assigned: &Assigned) -> (usize, usize) {
         handle
     };
     (list(Messages::raw), list(Messages::translated))
+}
+
+/// EvtDeviceRemoveAddedResources: before VMBus sees the start request the FDO takes out of both lists what it added. KMDF
+/// hands over copies: EvtDevicePrepareHardware gets the lists as they were.
+pub fn without_added(device: usize, assigned: &Assigned) -> Result<(), i32> {
+    let routine = with(|world| world.wdf.devices.get(&device).and_then(|d| d.init.fdo.get(3).copied())).unwrap_or(0);
+    rule!(routine != 0, "an FDO that adds resource requirements has no EvtDeviceRemoveAddedResources");
+    let (raw, translated) = lists(device, assigned);
+    let shrinks = |on: bool| {
+        with(|world| {
+            for list in [raw, translated] {
+                world.wdf.resources.entry(list).or_default().shrinks = on;
+            }
+        });
+    };
+    shrinks(true);
+    // SAFETY: EVT_WDF_DEVICE_REMOVE_ADDED_RESOURCES, as the driver registered it.
+    let routine: unsafe extern "win64" fn(usize, usize, usize) -> i32 = unsafe { std::mem::transmute(routine) };
+    let result = irql::at(PASSIVE, "EvtDeviceRemoveAddedResources", || unsafe { routine(device, raw, translated) });
+    shrinks(false);
+    // One resource for each thing that VMBus lists; what it lists stands first, in every alternative.
+    let own: Vec<u64> = assigned.ranges.iter().take(assigned.listed).map(|(base, _)| *base).collect();
+    for list in [raw, translated] {
+        let left = with(|world| {
+            world.wdf.resources.get(&list).map(|list| list.given.iter().map(address).collect::<Vec<u64>>())
+        });
+        rule!(left.as_ref() == Some(&own), "VMBus would be started with resources at {left:x?}: it lists {own:x?}");
+        object::delete(list);
+    }
+    if result < 0 { Err(result) } else { Ok(()) }
 }
 
 /// A bus is gone, and its space is free.

@@ -7,7 +7,7 @@ use crate::nt::status;
 use crate::pnp::{self, arbiter};
 use crate::wdf::init::Init;
 use crate::wdf::object;
-use crate::world::{Step, World, spawn, wait, with};
+use crate::world::{Step, World, sleep, spawn, wait, with};
 use crate::{rule, trace};
 
 /// What the PnP manager has to do next on some bus.
@@ -90,6 +90,11 @@ fn create(bus: BusId, list: usize, index: usize) {
         world.wdf.inits.insert(at, Init { parent: fdo, list, physical, ..Init::default() });
         (at, routine, id, fdo)
     });
+    let delay = with(|world| world.pnp.create_delay);
+    if delay != 0 {
+        // The driver may report another child meanwhile.
+        sleep(delay);
+    }
     let before = of(fdo);
     // SAFETY: EVT_WDF_CHILD_LIST_CREATE_DEVICE, as the driver registered it. The description is a copy in guarded memory.
     let routine: unsafe extern "win64" fn(usize, usize, usize) -> i32 = unsafe { std::mem::transmute(routine) };
@@ -100,6 +105,7 @@ fn create(bus: BusId, list: usize, index: usize) {
     let made = of(fdo).into_iter().find(|pdo| !before.contains(pdo));
     if result < 0 {
         trace!("EvtChildListCreateDevice failed: {result:#x}");
+        with(|world| world.pnp.not_created += 1);
         made.into_iter().for_each(object::delete);
     } else {
         rule!(made.is_some(), "EvtChildListCreateDevice succeeded without a device");

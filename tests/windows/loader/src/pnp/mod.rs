@@ -12,11 +12,12 @@ use crate::irql::{self, PASSIVE};
 use crate::nt::status;
 use crate::wdf::init::Init;
 use crate::wdf::object::{self, Kind};
+use crate::wdf::resources::Wanted;
 use crate::world::{Step, World, wait, with};
 use crate::{rule, trace};
 
 /// The PnP manager's view.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
     /// VMBus devices: their physical device objects.
     physical: BTreeMap<usize, BusId>,
@@ -28,6 +29,12 @@ pub struct State {
     /// Space that is given out.
     pub arbiter: arbiter::Arbiter,
     next: usize,
+    /// What VMBus asks for itself, per alternative: nothing, in one list.
+    pub listed: Vec<Vec<Wanted>>,
+    /// How long EvtChildListCreateDevice takes to be called once the PnP manager has a description.
+    pub create_delay: u64,
+    /// Calls of EvtChildListCreateDevice that failed.
+    pub not_created: u32,
     /// Whether anybody arbitrates message interrupts for children: see [`arbiter::within`].
     pub arbitrates: bool,
     next_vector: u32,
@@ -78,6 +85,25 @@ enum Event {
     SelfManagedIoRestart = 11,
     SurpriseRemoval = 12,
     QueryRemove = 13,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            physical: BTreeMap::new(),
+            fdos: BTreeMap::new(),
+            power: HashMap::new(),
+            busy: HashSet::new(),
+            arbiter: arbiter::Arbiter::default(),
+            next: 0,
+            listed: vec![Vec::new()],
+            create_delay: 0,
+            not_created: 0,
+            arbitrates: false,
+            next_vector: 0,
+            assigned: HashMap::new(),
+        }
+    }
 }
 
 impl State {
@@ -189,14 +215,15 @@ fn guid(bytes: &[u8; 16]) -> String {
 pub fn start_bus(bus: BusId, device: usize) -> Result<(), i32> {
     exclusively(bus, || {
         let requirements = arbiter::filtered(device)?;
-        let ranges = arbiter::assign(bus, &requirements)?;
+        let assigned = arbiter::assign(bus, &requirements)?;
+        arbiter::without_added(device, &assigned)?;
         with(|world| {
-            for (base, size) in &ranges {
+            for (base, size) in &assigned.ranges {
                 world.mmio.assign(*base, *size, bus);
                 world.host.give_aperture(bus, *base, *size);
             }
         });
-        start(device, arbiter::Assigned { ranges, ..arbiter::Assigned::default() })
+        start(device, assigned)
     })
 }
 

@@ -8,7 +8,7 @@ use hvpci_mock::host::{Fault, FaultPlan, FaultRule, HostOptions, PacketKind, Tri
 
 use crate::scenario::Scenario;
 use crate::scenario::machine::{check_the_end, check_the_guest};
-use crate::scenario::steps::{at_host, boot, down, start_children, try_up, up};
+use crate::scenario::steps::{at_host, boot, down, start_children, try_up, up, within};
 use crate::world::{sleep, with};
 use crate::{expect, pnp};
 
@@ -59,22 +59,39 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-/// Tries to bring the bus up, whatever happens, and takes everything down again.
-fn whatever(file: &str, options: HostOptions, plan: FaultPlan) {
-    let (mut machine, buses) = boot(file, options, 1, 1);
+/// One request at its deadline, and D0EXIT at its own of 10 s.
+const START: u64 = 71;
+/// The map at its deadline; or the map, and then an interrupt and D3 at theirs.
+const CHILD_START: u64 = 122;
+/// The host speaks again.
+const REMOVAL: u64 = 1;
+
+/// Tries to bring the bus up, whatever happens, and takes everything down again; each has its time and no more.
+fn whatever(file: &str, plan: FaultPlan, strikes: bool) {
+    let (mut machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    // The seventh message is the first CREATE_INTERRUPT.
+    with(|world| world.pnp.arbitrates = true);
     with(|world| world.host.set_faults(buses[0], plan));
-    let result = try_up(buses[0], 1).map(|_| ());
-    println!("bring-up: {result:x?} after {:.3} s", with(|world| world.now()) as f64 / 1e9);
+    let fdo = pnp::add_device(buses[0]).unwrap_or(0);
+    let started = within("the start", START, || pnp::start_bus(buses[0], fdo));
+    println!("the start: {started:x?}");
+    // A function whose messages were lost does not come, or comes late.
+    for pdo in pnp::child::await_children(fdo, 1, 200) {
+        let started = within("the child's start", CHILD_START, || pnp::child::start_child(buses[0], pdo));
+        println!("the child's start: {started:x?}");
+    }
     sleep(1_000_000_000);
+    let struck = with(|world| world.host.faults_struck(buses[0]));
+    expect!((struck > 0) == strikes, "the fault struck {struck} times");
     with(|world| world.host.set_faults(buses[0], FaultPlan::default()));
-    pnp::remove_bus(buses[0], false);
+    within("the removal", REMOVAL, || pnp::remove_bus(buses[0], false));
     machine.unload();
     check_the_guest();
 }
 
 fn silent(file: &str, step: u32) {
     let rule = FaultRule { trigger: Trigger::From(u64::from(step)), fault: Fault::LoseRequest };
-    whatever(file, HostOptions::default(), FaultPlan { rules: vec![rule] });
+    whatever(file, FaultPlan { rules: vec![rule] }, true);
 }
 
 fn silent_then_gone(file: &str, _step: u32) {
@@ -114,7 +131,9 @@ fn hostile(file: &str, step: u32) {
     let (kind, message) = ((step - 1) % 12, (step - 1) / 12 + 1);
     let fault = KINDS[kind as usize];
     println!("{fault:?} at message {message}");
-    whatever(file, HostOptions::default(), FaultPlan::at_step(u64::from(message), fault));
+    // The third one is the host's own, the list of functions: there is nothing to refuse.
+    let strikes = !(message == 3 && matches!(fault, Fault::Refuse(_)));
+    whatever(file, FaultPlan::at_step(u64::from(message), fault), strikes);
 }
 
 fn garbage(file: &str, _step: u32) {
@@ -277,5 +296,10 @@ fn allocation(file: &str, _step: u32) {
         machine.unload();
     }
     println!("allocations: {}", with(|world| world.allocations.count));
-    check_the_end();
+    // Where nothing can be sent any more, the host is not told what the guest gives back.
+    if with(|world| world.allocations.fail_from != 0 && world.kmcl.unsent) {
+        check_the_guest()
+    } else {
+        check_the_end()
+    }
 }

@@ -142,6 +142,8 @@ pub fn check_the_end() {
 pub fn check_the_guest() {
     let idle = nt::work::idle(1_000_000_000);
     expect!(idle, "work is still under way after the driver was unloaded");
+    let given_up = nt::debug::wrongly_given_up();
+    expect!(given_up.is_empty(), "{}", given_up.join("; "));
     let leaks = with(|world| {
         let mut leaks = world.nt.pool.leaks();
         leaks.extend(world.wdf.objects.leaks());

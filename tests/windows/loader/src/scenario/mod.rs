@@ -8,6 +8,7 @@ mod faults;
 pub mod machine;
 mod messages;
 mod power;
+mod races;
 mod removal;
 mod steps;
 mod threads;
@@ -33,6 +34,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         messages::SCENARIOS,
         removal::SCENARIOS,
         power::SCENARIOS,
+        races::SCENARIOS,
         faults::SCENARIOS,
         threads::SCENARIOS,
     ]

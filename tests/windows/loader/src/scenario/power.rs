@@ -3,13 +3,13 @@
 use hvpci_core::Slot;
 use hvpci_mock::host::HostOptions;
 
+use crate::expect;
 use crate::nt::debug;
 use crate::pnp::{self, ACTION_HIBERNATE, ACTION_SLEEP, D3, PREPARE_FOR_HIBERNATION};
 use crate::scenario::Scenario;
 use crate::scenario::machine::maps;
 use crate::scenario::steps::{Up, at_host, boot, down, no_children, start_children, up};
 use crate::world::with;
-use crate::{expect, trace};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -61,7 +61,8 @@ fn idle(file: &str, kept: bool) {
     with(|world| world.wdf.parameters.insert("KeepMappedInD3".to_owned(), u32::from(kept)));
     let up = up(buses[0], 1);
     start_children(&up);
-    let began = with(|world| world.now());
+    let sent = || with(|world| world.kmcl.sent_on(buses[0])).len();
+    let (began, sent_before) = (with(|world| world.now()), sent());
     for round in 1..=5 {
         pnp::power_down(up.pdos[0], D3);
         let back = pnp::power_up(up.pdos[0], D3);
@@ -69,6 +70,7 @@ fn idle(file: &str, kept: bool) {
     }
     let expected = if kept { 1 } else { 6 };
     expect!(maps(buses[0]) == expected, "{} maps, not {expected}", maps(buses[0]));
+    expect!(!kept || sent() == sent_before, "{} messages for a function that idles", sent() - sent_before);
     println!("5 rounds of D3 and D0: {:.3} s", with(|world| world.now() - began) as f64 / 1e9);
     down(machine, &buses);
 }
@@ -115,8 +117,7 @@ fn sleep(file: &str, _step: u32) {
         system_up(&up, D3);
         expect!(decodes(&up), "the function does not decode after the wake");
     }
-    trace!("{} maps over two sleeps", maps(buses[0]));
-    expect!(maps(buses[0]) <= 3, "{} maps for two sleeps", maps(buses[0]));
+    expect!(maps(buses[0]) == 3, "{} maps for a start and two sleeps", maps(buses[0]));
     down(machine, &buses);
 }
 
@@ -158,7 +159,7 @@ fn hibernate(file: &str, _step: u32) {
     });
     system_up(&up, PREPARE_FOR_HIBERNATION);
     expect!(decodes(&up), "the function does not decode after hibernation");
-    let _ = maps(buses[0]);
+    expect!(maps(buses[0]) == 2, "{} maps for a start and a hibernation", maps(buses[0]));
     down(machine, &buses);
 }
 

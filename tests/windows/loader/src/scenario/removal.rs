@@ -6,7 +6,7 @@ use hvpci_mock::host::{CountedMessage, Fault, FaultPlan, HostOptions};
 
 use crate::scenario::Scenario;
 use crate::scenario::machine::{GPU_BAR, check_the_guest, function};
-use crate::scenario::steps::{at_host, boot, down, lose_function, no_children, start_children, try_up, up};
+use crate::scenario::steps::{at_host, boot, down, lose_function, no_children, start_children, try_up, up, within};
 use crate::world::{sleep, with};
 use crate::{expect, pnp};
 
@@ -169,13 +169,19 @@ fn rescind(file: &str, step: u32) {
     down(machine, &buses);
 }
 
+/// A channel that goes ends every wait at once: what is left is one map of 1.8 s.
+const INTERRUPTED: u64 = 2;
+
 /// Whatever the bus does with it, everything has to be given back in the end.
 fn interrupted(file: &str, step: u32, fault: Fault) {
     let (mut machine, buses) = boot(file, HostOptions::default(), 1, 1);
     with(|world| world.host.set_faults(buses[0], FaultPlan::at_step(u64::from(step), fault)));
-    let _ = try_up(buses[0], 1);
+    with(|world| world.pnp.arbitrates = true);
+    let _ = within("the start", INTERRUPTED, || try_up(buses[0], 1));
     sleep(1_000_000_000);
-    pnp::remove_bus(buses[0], false);
+    let struck = with(|world| world.host.faults_struck(buses[0]));
+    expect!(struck == 1, "the fault struck {struck} times");
+    within("the removal", INTERRUPTED, || pnp::remove_bus(buses[0], false));
     machine.unload();
     check_the_guest();
 }

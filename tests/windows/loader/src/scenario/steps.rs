@@ -69,6 +69,16 @@ pub fn lose_function(up: &Up) {
     no_children(up.fdo);
 }
 
+/// Does something that may take `seconds` of the machine's time at the most.
+pub fn within<R>(what: &str, seconds: u64, f: impl FnOnce() -> R) -> R {
+    let began = with(|world| world.now());
+    let result = f();
+    let took = (with(|world| world.now()) - began) as f64 / 1e9;
+    println!("{what} took {took:.3} s");
+    expect!(took <= seconds as f64, "{what} took {took:.3} s, more than {seconds}");
+    result
+}
+
 /// Waits until a bus shows no child.
 pub fn no_children(fdo: usize) {
     let left = pnp::child::await_children(fdo, 0, PATIENCE);

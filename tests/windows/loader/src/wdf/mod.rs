@@ -27,6 +27,8 @@ pub struct State {
     pub lists: HashMap<usize, children::ChildList>,
     /// Work items.
     pub items: HashMap<usize, sync::Item>,
+    /// Until when no work item's routine begins.
+    pub work_held_until: u64,
     /// Timers.
     pub timers: HashMap<usize, sync::Timer>,
     /// I/O queues and requests.

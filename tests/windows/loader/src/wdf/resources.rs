@@ -25,6 +25,8 @@ pub struct List {
     pub wanted: Vec<Wanted>,
     /// WDFCMRESLIST: its descriptors, in memory the driver may read.
     pub given: Vec<Block>,
+    /// WDFCMRESLIST: whether it is one of EvtDeviceRemoveAddedResources, from which the driver may take something out.
+    pub shrinks: bool,
 }
 
 /// An IO_RESOURCE_DESCRIPTOR of memory, or of message interrupts: their number is the length.
@@ -256,8 +258,26 @@ unsafe extern "win64" fn WdfCmResourceListGetDescriptor(_globals: usize, handle:
     })
 }
 
+unsafe extern "win64" fn WdfCmResourceListRemove(_globals: usize, handle: usize, index: u32) {
+    const WHAT: &str = "WdfCmResourceListRemove";
+    let removed = list(handle, Kind::CmResources, WHAT, |list| {
+        rule!(list.shrinks, "{WHAT}: only EvtDeviceRemoveAddedResources may");
+        let count = list.given.len();
+        rule!((index as usize) < count, "{WHAT}: index {index} of a list of {count}");
+        list.given.remove(index as usize)
+    });
+    removed.retire();
+}
+
+/// The address in a CM_PARTIAL_RESOURCE_DESCRIPTOR of memory.
+pub fn address(block: &Block) -> u64 {
+    // SAFETY: the block has CM_BYTES bytes.
+    let bytes = unsafe { (block.at as *const [u8; CM_BYTES]).read_unaligned() };
+    bytes[4..12].try_into().map_or(0, u64::from_le_bytes)
+}
+
 crate::wdf_exports!(286 => WdfIoResourceRequirementsListSetSlotNumber,
     287 => WdfIoResourceRequirementsListSetInterfaceType, 288 => WdfIoResourceRequirementsListAppendIoResList,
     290 => WdfIoResourceRequirementsListGetCount, 291 => WdfIoResourceRequirementsListGetIoResList,
     294 => WdfIoResourceListCreate, 295 => WdfIoResourceListAppendDescriptor, 304 => WdfCmResourceListGetCount,
-    305 => WdfCmResourceListGetDescriptor);
+    305 => WdfCmResourceListGetDescriptor, 306 => WdfCmResourceListRemove);

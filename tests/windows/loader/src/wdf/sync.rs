@@ -174,6 +174,8 @@ unsafe extern "win64" fn WdfWorkItemEnqueue(_globals: usize, item: usize) {
                 })
             });
             let Some(routine) = routine else { return };
+            let held = with(|world| world.wdf.work_held_until);
+            wait("work held up", |world| if world.now() >= held { Step::Done(()) } else { Step::Until(held) });
             // SAFETY: EVT_WDF_WORKITEM, as the driver registered it.
             let routine: unsafe extern "win64" fn(usize) = unsafe { std::mem::transmute(routine) };
             unsafe { routine(item) };

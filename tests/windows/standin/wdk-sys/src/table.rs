@@ -78,6 +78,7 @@ wdf! {
     295 fn WdfIoResourceListAppendDescriptor(list: WDFIORESLIST, descriptor: PIO_RESOURCE_DESCRIPTOR) -> NTSTATUS;
     304 fn WdfCmResourceListGetCount(list: WDFCMRESLIST) -> ULONG;
     305 fn WdfCmResourceListGetDescriptor(list: WDFCMRESLIST, index: ULONG) -> PCM_PARTIAL_RESOURCE_DESCRIPTOR;
+    306 fn WdfCmResourceListRemove(list: WDFCMRESLIST, index: ULONG);
     315 fn WdfSpinLockCreate(attributes: Attributes, lock: *mut WDFSPINLOCK) -> NTSTATUS;
     316 fn WdfSpinLockAcquire(lock: WDFSPINLOCK);
     317 fn WdfSpinLockRelease(lock: WDFSPINLOCK);
