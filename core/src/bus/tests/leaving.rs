@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::rig::*;
+use crate::config::Reach;
 use crate::decode::{GuestStyle, Policy};
 use crate::interrupt::Architecture;
 use crate::wire::*;
@@ -38,6 +39,32 @@ fn the_config_half_hears_of_each_release() {
     for wslot in [0, 1] {
         assert!(rig.log.contains(&Action::HostUnmapped { slot: Some(slot(wslot)) }), "{wslot}");
     }
+}
+
+#[test]
+fn a_detached_function_is_forgotten_when_its_slot_is_taken_over() {
+    let mut rig = rig(1).up();
+    rig.refuse_publish = true;
+    rig.sit_on = |action| matches!(action, Action::Detach { .. });
+    rig.host.functions.push((function(1), PROBED));
+    rig.host.relations();
+    rig.run();
+    assert_eq!(rig.sitting, Some(Action::Detach { slot: slot(1), reach: Reach::Host }));
+    // It vanishes meanwhile, so that it is not released; an eject has the list worked through at once.
+    rig.host.list(&[function(0)]);
+    eject(&mut rig, 9);
+    rig.refuse_publish = false;
+    rig.sit_on = |_| false;
+    rig.finish();
+    rig.run();
+    for functions in [vec![(function(0), PROBED), (function(1), PROBED)], vec![]] {
+        rig.host.functions = functions;
+        rig.host.relations();
+        rig.run();
+        assert_eq!(rig.attached.len(), rig.host.functions.len());
+    }
+    rig.stop();
+    assert!(!rig.log.iter().any(|action| matches!(action, Action::HostUnmapped { .. })));
 }
 
 #[test]

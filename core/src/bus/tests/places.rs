@@ -4,7 +4,7 @@ use super::super::*;
 use super::rig::*;
 use crate::decode::GuestStyle;
 use crate::interrupt::Architecture;
-use crate::placement::{Headroom, WindowNeed};
+use crate::placement::{Headroom, PlacementError, WindowNeed};
 use crate::wire::HostMessage;
 
 fn asked(rig: &Rig) -> Vec<WindowNeed> {
@@ -63,4 +63,21 @@ fn a_window_for_one_function_is_aligned_to_it() {
     let rig = rig.up();
     let aligned: Vec<_> = asked(&rig).iter().map(|need| (need.size, need.align)).collect();
     assert_eq!(aligned, [(128 * GIB, 128 * GIB); 2]);
+}
+
+#[test]
+fn without_memory_only_functions_without_a_place_fail() {
+    let mut rig = Rig::new(GuestStyle::ConfigSpace).functions(&[(0, HUGE)]).up();
+    rig.sit_on = |action| matches!(action, Action::ReserveWindow(_));
+    rig.host.functions.push((function(1), HUGE));
+    rig.host.relations();
+    rig.run();
+    rig.bus.fail_unplaced(|slot| PlacementError::TableFull { slot });
+    rig.finish();
+    rig.run();
+    let failed = |report: &&Report| matches!(report, Report::FunctionFailed { .. });
+    let error = FunctionError::Placement(PlacementError::TableFull { slot: slot(1) });
+    let expected = Report::FunctionFailed { slot: slot(1), error };
+    assert_eq!(rig.reports.iter().filter(failed).collect::<Vec<_>>(), [&expected]);
+    assert_eq!(rig.shown, [slot(0)]);
 }
