@@ -92,7 +92,7 @@ impl Bus {
             }
             Work::D0Exit => {
                 self.engine_done(id, None);
-                self.d0_exit_answered();
+                self.d0_exit_over(true);
             }
             Work::Requirements(slot) => {
                 let Ok(reply) = ResourceRequirementsReply::parse(payload) else { return self.malformed_completion(id) };
@@ -121,13 +121,6 @@ impl Bus {
     fn engine_done(&mut self, id: u64, slot: Option<crate::Slot>) {
         self.count_message(slot);
         self.table.remove(id);
-    }
-
-    fn d0_exit_answered(&mut self) {
-        let retrying = self.wind.is_none();
-        self.d0_exit_over(true);
-        // On the first way up the retry follows; it is not repeated.
-        self.d0_retried |= retrying;
     }
 
     fn requirements_answered(&mut self, slot: crate::Slot, reply: &ResourceRequirementsReply) {

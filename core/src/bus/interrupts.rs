@@ -225,15 +225,4 @@ impl Bus {
             _ => {}
         }
     }
-
-    /// The bus goes down while an interrupt was being created again: that is for the next resume.
-    pub(super) fn interrupt_abandoned(&mut self, handle: InterruptHandle) {
-        self.interrupts.retain(|record| {
-            let this = record.handle == handle;
-            if this && record.live == Live::Recreating {
-                record.live = Live::Stale;
-            }
-            !(this && record.live == Live::Unwanted)
-        });
-    }
 }

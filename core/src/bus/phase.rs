@@ -224,7 +224,6 @@ impl Bus {
                     child.end_prefetch();
                 }
             }
-            Work::Recreate(handle, _) => self.interrupt_abandoned(*handle),
             _ => {}
         }
     }

@@ -103,7 +103,8 @@ impl Bus {
 
     fn add_child(&mut self, function: FunctionDescription) -> bool {
         let at = self.children.partition_point(|c| c.description.slot < function.slot);
-        // The table is as large as the list, so there is room unless others are still leaving: then the list stays dirty.
+        // The table is as large as the list, so there is room unless others are still leaving: when one has left, the list is
+        // worked through again.
         let added = self.children.insert(at, Child::new(function)).is_ok();
         if added {
             self.report(Report::FunctionFound(function));
@@ -129,7 +130,7 @@ impl Bus {
             return self.odd(Odd::BadSlot(wslot), |c| &mut c.bad_slots);
         };
         // The function may be in a list that was not worked through yet.
-        if self.listed.seen && self.wind.is_none() {
+        if self.wind.is_none() {
             self.diff();
         }
         let deadline = now.after(self.options.deadlines.eject);
@@ -137,7 +138,7 @@ impl Bus {
         let Some(child) = self.child_mut(slot) else {
             return self.odd(Odd::UnknownSlot(slot), |c| &mut c.unknown_slots);
         };
-        if child.eject_complete != Notice::No || child.leaving == Some(Leaving::Eject) {
+        if child.eject_complete != Notice::No {
             return self.odd(Odd::DuplicateEject(slot), |c| &mut c.duplicate_ejects);
         }
         child.leaving.get_or_insert(Leaving::Eject);

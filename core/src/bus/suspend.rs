@@ -6,7 +6,7 @@ use crate::placement::Window;
 use super::child::{Leaving, Notice, Shown};
 use super::outstanding::Work;
 use super::phase::{D0, Goal, Link, Next, Wind};
-use super::windows::{OwnedWindow, WindowState};
+use super::windows::WindowState;
 use super::{Action, Bus, Report, RequestError};
 
 impl Bus {
@@ -151,8 +151,8 @@ impl Bus {
 
     /// The platform took a window back.
     pub(super) fn window_released(&mut self, window: Window) {
-        let mine = |owned: &OwnedWindow| owned.window == window && owned.state != WindowState::Claimed;
-        if let Some(at) = self.windows.iter().rposition(mine) {
+        // Given twice by the platform, it is there twice: what is released is the later one, which was never claimed.
+        if let Some(at) = self.windows.iter().rposition(|owned| owned.window == window) {
             self.windows.remove(at);
         }
         if !self.windows.iter().any(|owned| owned.window == window) {

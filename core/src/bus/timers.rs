@@ -84,10 +84,7 @@ impl Bus {
                 }
                 self.fail(BusError::Timeout(Step::D0Entry));
             }
-            Work::D0Exit => {
-                self.d0_retried |= self.wind.is_none();
-                self.d0_exit_over(false);
-            }
+            Work::D0Exit => self.d0_exit_over(false),
             Work::Requirements(slot) => self.fail_function(*slot, FunctionError::Timeout(FunctionStep::Requirements)),
             Work::Assign(slot) => {
                 if let Some(child) = self.child_mut(*slot) {

@@ -7,7 +7,6 @@ use crate::wire::{GUEST_MESSAGE_BUFFER, GuestMessage, MmioDescriptor, MsiResourc
 use crate::{Slot, Time};
 
 use super::child::{Notice, Prefetch};
-use super::interrupts::Live;
 use super::outstanding::{Waiter, Work};
 use super::status::count;
 use super::{Bus, BusError, Request, Transmit};
@@ -173,9 +172,6 @@ impl Bus {
                     self.table.remove(id);
                 }
             },
-            Due::Delete(at, ..) if self.interrupts.get(at).is_some_and(|r| r.live == Live::Dying) => {
-                self.interrupts.remove(at);
-            }
             _ => self.sent(due),
         }
     }

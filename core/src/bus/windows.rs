@@ -199,7 +199,8 @@ impl Bus {
         survey.needs(Headroom::default())
     }
 
-    fn fail_unplaced(&mut self, error: impl Fn(Slot) -> PlacementError) -> Next {
+    /// There is no memory for the pool's tables: who has a place keeps it.
+    pub(super) fn fail_unplaced(&mut self, error: impl Fn(Slot) -> PlacementError) -> Next {
         while let Some(slot) = self.first_wanted(|child| !child.placed) {
             self.fail_function(slot, FunctionError::Placement(error(slot)));
         }

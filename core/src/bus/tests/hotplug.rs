@@ -181,7 +181,9 @@ fn an_eject_that_the_os_sits_on_is_reported() {
     rig.publisher_stuck = true;
     rig.host.message(HostMessage::Eject { slot: 0 });
     rig.run();
-    rig.wait(60);
+    rig.wait(59);
+    assert!(!rig.reports.contains(&Report::EjectOverdue(slot(0))));
+    rig.wait(1);
     assert!(rig.reports.contains(&Report::EjectOverdue(slot(0))));
     rig.publisher_stuck = false;
     rig.run();

@@ -29,6 +29,9 @@ pub struct Rig {
     pub no_space: fn(&WindowNeed) -> bool,
     pub fail: fn(&Action) -> bool,
     pub refuse_publish: bool,
+    /// Actions that the platform does not come back from before [`Rig::finish`], and the one it is at.
+    pub sit_on: fn(&Action) -> bool,
+    pub sitting: Option<Action>,
     /// The publisher does nothing.
     pub publisher_stuck: bool,
     /// Small events so far, and what happens at which.
@@ -64,6 +67,8 @@ impl Rig {
             no_space: |_| false,
             fail: |_| false,
             refuse_publish: false,
+            sit_on: |_| false,
+            sitting: None,
             publisher_stuck: false,
             events: 0,
             rescind_at: None,
@@ -249,9 +254,10 @@ impl Rig {
         }
         if let Some(action) = self.bus.poll_action() {
             self.event();
-            let done = self.perform(action);
-            self.bus.action_done(self.now, done);
-            self.wake();
+            self.sitting = Some(action);
+            if !(self.sit_on)(&action) {
+                self.finish();
+            }
             return true;
         }
         if self.bus.transmit(self.now, &mut self.host) {
@@ -260,6 +266,14 @@ impl Rig {
             return true;
         }
         false
+    }
+
+    /// The platform comes back from the action it is at.
+    pub fn finish(&mut self) {
+        let action = self.sitting.take().expect("the platform is at an action");
+        let done = self.perform(action);
+        self.bus.action_done(self.now, done);
+        self.wake();
     }
 
     /// Lets time pass from deadline to deadline until nothing is waited for.
