@@ -84,10 +84,6 @@ pub fn stock_kernel(machine: &Machine) -> Vec<Boot> {
             lines.extend(window());
         }
     }
-    if !machine.can_count() {
-        // How many maps have begun in 200 ms would be the emulator's speed.
-        lines.retain(|(_, line)| !line.starts_with("bring_up prefetch"));
-    }
     let mut asleep: Vec<_> = drivers(machine).into_iter().flat_map(power).collect();
     if machine.kernel.series == Series::Six1 {
         // 6.1 cannot read an image back from the swap device in use: EBUSY.
