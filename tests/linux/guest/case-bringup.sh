@@ -24,17 +24,17 @@ affinity() {
 	c=0
 	while [ $c -lt $cpus ]; do
 		echo $c > /proc/irq/$irq/smp_affinity_list || bad "affinity of irq $irq to $c refused"
-		do_host fire 0 0 0
-		usleep 20000
-		do_host fire 0 0 0
-		usleep 20000
+		for sent in 1 2; do
+			do_host fire 0 0 0
+			await 10 counted $((2 * c + sent)) || bad "$interrupts interrupts of $((2 * c + sent))"
+		done
 		at=$(sed 's/.* cpus=\(-*[0-9]*\).*/\1/' $drv)
 		say "result affinity wanted=$c got=$at"
 		[ "$at" = $c ] || bad "interrupt at CPU $at, affinity is $c"
 		c=$((c + 1))
 	done
 	n=$(sed 's/.* counts=\([0-9]*\).*/\1/' $drv)
-	[ "$n" = $((2 * cpus)) ] || bad "$n interrupts of $((2 * cpus))"
+	[ "$n" = $((2 * cpus)) ] || bad "$n interrupts in the first handler, $((2 * cpus)) were sent"
 	books moved
 	unload
 }
