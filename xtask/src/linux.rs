@@ -108,6 +108,18 @@ impl Default for Options {
     }
 }
 
+/// With how many processors a kernel is run, each once. On the debug kernel each boot says that itself: one pass makes them all.
+fn processors(series: Series, wanted: &[u32]) -> Vec<u32> {
+    let mut processors = match series {
+        Series::Debug => vec![4],
+        _ if wanted.is_empty() => vec![1, 4],
+        _ => wanted.to_vec(),
+    };
+    processors.sort_unstable();
+    processors.dedup();
+    processors
+}
+
 /// Why the lanes cannot run here, if they cannot.
 pub fn missing(sh: &Shell, options: &Options) -> Option<String> {
     let debug = options.kernels().contains(&Series::Debug);
@@ -151,10 +163,8 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
             if options.package {
                 continue;
             }
-            let usual = if *series == Series::Debug { &[4][..] } else { &[1, 4] };
-            let cpus = if options.cpus.is_empty() { usual } else { &options.cpus };
-            for cpus in cpus {
-                let machine = machine::Machine::new(&kernel, &modules, *cpus);
+            for cpus in processors(*series, &options.cpus) {
+                let machine = machine::Machine::new(&kernel, &modules, cpus);
                 jobs.extend(cases::jobs(sh, &machine, &options.only, options.debug)?);
             }
         }
@@ -164,4 +174,16 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
     }
     problems.extend(queue::run(sh, jobs)?);
     Ok(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_machine_is_made_twice() {
+        assert_eq!(processors(Series::Six1, &[]), [1, 4]);
+        assert_eq!(processors(Series::Six12, &[4, 1, 4]), [1, 4]);
+        assert_eq!(processors(Series::Debug, &[1, 4]), [4]);
+    }
 }

@@ -69,8 +69,10 @@ static irqreturn_t handle(int irq, void *data)
 {
 	struct vector *vector = data;
 
-	atomic_inc(&vector->count);
 	WRITE_ONCE(vector->cpu, raw_smp_processor_id());
+	/* who sees the count sees where it was counted */
+	smp_mb__before_atomic();
+	atomic_inc(&vector->count);
 	return IRQ_HANDLED;
 }
 

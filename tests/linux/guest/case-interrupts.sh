@@ -21,7 +21,7 @@ multi_msi() {
 		do_host fire 0 0 $m
 		m=$((m + 1))
 	done
-	usleep 100000
+	await 10 counted $2 || bad "$interrupts interrupts of $2"
 	books fired
 	cpus=$(grep -c ^processor /proc/cpuinfo) c=0 moved=0
 	while [ $c -lt $cpus ]; do
@@ -31,10 +31,10 @@ multi_msi() {
 			at=$(((m + c) % cpus))
 			echo $at > /proc/irq/$((first + m))/smp_affinity_list || bad "affinity of message $m to $at refused"
 			# the first message carries the change out, the second must arrive there
-			do_host fire 0 0 $m
-			usleep 20000
-			do_host fire 0 0 $m
-			usleep 20000
+			for sent in 1 2; do
+				do_host fire 0 0 $m
+				await 10 counted $(($2 + 2 * moved + sent)) || bad "$interrupts interrupts of $(($2 + 2 * moved + sent))"
+			done
 			[ "$(driver_item cpus $m)" = $at ] || bad "message $m at CPU $(driver_item cpus $m), affinity is $at"
 			m=$((m + 1)) moved=$((moved + 1))
 		done
@@ -79,8 +79,7 @@ refused_message() {
 	load_testdrv msi=1 vectors=1
 	await 10 bound_count 1 || bad "not bound again"
 	do_host fire 0 0 0
-	usleep 50000
-	[ "$(driver_item counts 0)" = 1 ] || bad "the next one: $(cat $drv)"
+	await 10 counted 1 || bad "the next one: $(cat $drv)"
 	say "result refused_message done=1"
 	unload
 }
@@ -91,6 +90,7 @@ lost_message() {
 	do_host go
 	await 30 bound_count 1 || bad "not bound"
 	do_host fire 0 0 0
+	await 10 counted 1 || bad "the first one: $(cat $drv)"
 	do_host pm thaw fault 0 0x1b:1 refuse 0xC0000001
 	echo disk > /sys/power/state 2> /dev/null
 	await 10 all_well || bad "not well: $(cat $check)"
@@ -101,8 +101,7 @@ lost_message() {
 	load_testdrv msi=1 vectors=1
 	await 10 bound_count 1 || bad "not bound again"
 	do_host fire 0 0 0
-	usleep 50000
-	[ "$(driver_item counts 0)" = 1 ] || bad "the next one: $(cat $drv)"
+	await 10 counted 1 || bad "the next one: $(cat $drv)"
 	say "result lost_message done=1"
 	unload
 }

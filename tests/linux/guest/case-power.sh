@@ -155,7 +155,7 @@ lost_interrupt() {
 	do_host_fails fire 0 0 1
 	grep -q "^fire .* message=1 refused=Masked" $host/state || bad "not masked: $(grep ^fire $host/state)"
 	for m in 0 2 3; do do_host fire 0 0 $m; done
-	usleep 50000
+	await 10 counted 7
 	sed 's/.* counts=\([-0-9,]*\) .*/\1/' $drv | grep -qx 2,1,2,2 || bad "interrupts: $(cat $drv)"
 	unload
 }

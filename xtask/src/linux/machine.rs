@@ -311,6 +311,8 @@ impl Log {
             "INFO: task",
             "self-detected stall",
             "detected stalls on",
+            "detected expedited stalls",
+            "nobody cared",
             "irq_handler for vector",
             "soft lockup",
             "Unknown rela",
@@ -334,5 +336,26 @@ impl Log {
             found.push("the machine went off before the last case".to_string());
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_says_of_stalls_and_stray_interrupts_is_an_alarm() {
+        let alarms = |line: &str| {
+            let text = format!("@@ case one\n{line}\n@@ end uptime=1\n");
+            Log { text, timed_out: None, file: PathBuf::new() }.alarms()
+        };
+        assert_eq!(alarms("[    1.0] all is well"), Vec::<String>::new());
+        for line in [
+            "[   21.0] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:",
+            "[   21.0] rcu: INFO: rcu_sched detected expedited stalls on CPUs/tasks: { 1-... }",
+            "[    9.0] irq 24: nobody cared (try booting with the \"irqpoll\" option)",
+        ] {
+            assert_eq!(alarms(line), [line]);
+        }
     }
 }

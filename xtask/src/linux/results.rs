@@ -60,8 +60,14 @@ pub struct Case {
 }
 
 impl Case {
+    /// The last moment of that name.
     pub fn moment(&self, name: &str) -> Option<&Moment> {
-        self.moments.iter().rev().find(|(at, _)| at == name).map(|(_, moment)| moment)
+        self.moments(name).last()
+    }
+
+    /// All moments of that name: a case that starts over has one each time.
+    pub fn moments(&self, name: &str) -> impl Iterator<Item = &Moment> {
+        self.moments.iter().filter(move |(at, _)| at == name).map(|(_, moment)| moment)
     }
 
     fn moment_mut(&mut self, name: &str) -> Option<&mut Moment> {

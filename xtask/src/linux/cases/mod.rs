@@ -40,17 +40,17 @@ fn job(machine: &Machine, boot: Boot) -> Job {
     Job {
         machine: machine.emulated(boot.emulator).clocked(clock),
         lines: boot.checks.iter().map(|check| check.line.clone()).collect(),
-        judge: Box::new(move |log| verdict(&boot.checks, log, cpus)),
+        judge: Box::new(move |log| verdict(&boot.checks, log, cpus, clock)),
     }
 }
 
 /// What the lanes' judge makes of it.
-pub fn verdict(checks: &[Check], log: &Log, cpus: u32) -> Verdict {
+pub fn verdict(checks: &[Check], log: &Log, cpus: u32, clock: Clock) -> Verdict {
     let cases = results::parse(&log.text);
     let mut verdict = Verdict { lines: Vec::new(), problems: log.alarms() };
     for check in checks {
         match cases.iter().find(|case| case.line == check.line) {
-            Some(case) => verdict.problems.extend(judge(check, case, cpus)),
+            Some(case) => verdict.problems.extend(judge(check, case, cpus, clock)),
             None => verdict.problems.push(format!("`{}` did not run", check.line)),
         }
         verdict.lines.push(format!("{}{}", check.line, bound(&cases, check)));
