@@ -142,6 +142,26 @@ impl Window {
     pub fn new(count: usize, defect: Option<Defect>) -> Window {
         Window { devices: vec![Device::new(); count], selected: 0, defect, violations: Vec::new() }
     }
+
+    /// Decode is turned on by message.
+    pub fn power_on(&mut self, at: usize) {
+        let command = self.devices[at].read(4, Width::Word);
+        let was = self.devices[at].decodes();
+        self.devices[at].write(4, Width::Word, command | MEMORY);
+        self.decodes_now(at, was);
+    }
+
+    /// Decode of a function is now what it is: is it allowed to be on, if it was not before?
+    fn decodes_now(&mut self, at: usize, was: bool) {
+        let now = self.devices[at];
+        if was || !now.decodes() {
+            return;
+        }
+        let mut others = self.devices.iter().enumerate().filter(|(other, device)| *other != at && device.decodes());
+        if !now.is_inside() || others.any(|(_, other)| other.overlaps(&now)) {
+            self.violations.push(format!("I3: {at} mapped at {:x?}", now.ranges()));
+        }
+    }
 }
 
 impl ConfigPort for Window {
@@ -174,13 +194,6 @@ impl ConfigPort for Window {
             self.violations.push(format!("I2: {offset:#x} of {at} written with decode on"));
         }
         self.devices[at].write(offset, width, value);
-        let now = self.devices[at];
-        if was || !now.decodes() {
-            return;
-        }
-        let others = self.devices.iter().enumerate().filter(|(other, device)| *other != at && device.decodes());
-        if !now.is_inside() || others.into_iter().any(|(_, other)| other.overlaps(&now)) {
-            self.violations.push(format!("I3: {at} mapped at {:x?}", now.ranges()));
-        }
+        self.decodes_now(at, was);
     }
 }

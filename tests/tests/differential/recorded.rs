@@ -19,6 +19,8 @@ pub enum Op {
     Lost,
     /// A function-level reset.
     Flr,
+    /// A map in the background, done or refused; only where the policy has such.
+    Prefetch(bool),
 }
 
 const FILES: [(&str, &str); 2] = [
@@ -69,6 +71,7 @@ fn bend() -> impl Strategy<Value = Bend> {
         any::<bool>().prop_map(Op::Bound),
         Just(Op::Lost),
         Just(Op::Flr),
+        any::<bool>().prop_map(Op::Prefetch),
         (0u32..8).prop_map(|bits| Op::Write(4, Width::Word, bits & 6 | bits << 10 & 0x400)),
         (0u32..16).prop_map(|bits| Op::Write(6, Width::Word, bits << 12)),
         any::<u16>().prop_map(|value| Op::Write(DEVICE_CONTROL, Width::Word, u32::from(value & 0x7FFF))),
