@@ -2,7 +2,6 @@
 //! hundreds of cycles, names and neighbours.
 
 use super::plan::{Boot, Driver, drivers};
-use crate::linux::kernel::Series;
 use crate::linux::machine::{Clock, Machine};
 
 /// 64 ns an instruction, for minutes of waiting: at 256 ns the kernel takes itself for hung, at 16 ns the polls of the cases
@@ -48,11 +47,7 @@ pub fn boots(machine: &Machine) -> Vec<Boot> {
     if machine.cpus == 1 {
         boots.push(identity(stock));
         boots.push(holders(stock));
-        match machine.kernel.series {
-            Series::Six12 => boots.extend([cycles("load"), silent()]),
-            Series::Six1 => boots.push(cycles("eject")),
-            Series::Debug => {}
-        }
+        boots.extend([cycles(), silent()]);
     }
     boots
 }
@@ -105,9 +100,9 @@ fn holders(stock: bool) -> Boot {
     Boot::new("holders", 800, lines)
 }
 
-/// 20 cycles to warm up, 200 that are measured; a kind on each kernel, because they take minutes.
-fn cycles(kind: &str) -> Boot {
-    Boot::new("cycles", 1500, [(1, format!("cycles {kind} 20 200 {MOST_GROWTH}"))])
+/// 20 cycles to warm up, 200 that are measured.
+fn cycles() -> Boot {
+    Boot::new("cycles", 1500, ["load", "eject"].map(|kind| (1, format!("cycles {kind} 20 200 {MOST_GROWTH}"))))
 }
 
 /// A host that stops answering, with the module's real deadlines.
