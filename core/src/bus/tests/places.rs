@@ -81,3 +81,23 @@ fn without_memory_only_functions_without_a_place_fail() {
     assert_eq!(rig.reports.iter().filter(failed).collect::<Vec<_>>(), [&expected]);
     assert_eq!(rig.shown, [slot(0)]);
 }
+
+#[test]
+fn a_window_that_is_given_twice_goes_back_once_and_stays_once() {
+    let mut rig = Rig::new(GuestStyle::ConfigSpace).functions(&[(0, HUGE)]).up();
+    let window = rig.windows[0];
+    rig.sit_on = |action| matches!(action, Action::ReserveWindow(_));
+    rig.host.functions.push((function(1), HUGE));
+    rig.host.relations();
+    rig.run();
+    rig.sitting = None;
+    rig.bus.action_done(rig.now, ActionDone::Window(Ok(window)));
+    assert_eq!(rig.bus.poll_action(), Some(Action::ReleaseWindow(window)));
+    rig.bus.action_done(rig.now, ActionDone::Done);
+    assert_eq!(rig.bus.windows().collect::<Vec<_>>(), [window]);
+    rig.sit_on = |_| false;
+    rig.run();
+    assert_eq!(rig.shown, [slot(0), slot(1)]);
+    rig.stop();
+    rig.assert_nothing_left();
+}
