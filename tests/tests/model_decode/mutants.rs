@@ -1,7 +1,7 @@
 //! Defects put between the core and the host, or between the guest and the core: one at least for each invariant. The
 //! model checker must find every one of them, or it would not find such a mistake in the core either.
 
-use hvpci_core::decode::{GuestStyle, Policy};
+use hvpci_core::decode::Policy;
 
 use super::device::Broken;
 use super::explore::finds;
@@ -44,11 +44,11 @@ pub enum Mutant {
 }
 
 fn guest(policy: Policy, kind: Kind) -> Guest {
-    Guest { policy, style: GuestStyle::ConfigSpace, kind, isolated: false, functions: 2, mutant: None }
+    super::guest(policy, kind, 2)
 }
 
 fn messages(policy: Policy) -> Guest {
-    Guest { style: GuestStyle::Messages, ..guest(policy, Kind::Messages) }
+    guest(policy, Kind::Messages)
 }
 
 #[test]
