@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hvpci_core::decode::Policy;
 use hvpci_core::wire::Version;
-use hvpci_mock::guest::{GuestKind, GuestStyle};
+use hvpci_mock::guest::GuestKind;
 use hvpci_mock::host::packet::MessageType;
 use hvpci_mock::host::{CountedMessage, Fault};
 use hvpci_mock::sim::PlatformStep;
@@ -28,9 +28,7 @@ pub fn combos() -> Vec<Combo> {
     for guest in [GuestKind::Linux612, GuestKind::Windows] {
         for policy in Policy::ALL {
             for isolated in [false, true] {
-                // A message guest decides decode by message: only the deferred policy applies to it.
-                let known = guest.style() == GuestStyle::ConfigSpace || policy == Policy::Deferred;
-                if known && (!isolated || policy.allowed_when_isolated()) {
+                if !isolated || policy.allowed_when_isolated() {
                     combos.extend(Version::SPOKEN.map(|version| Combo { guest, policy, isolated, version }));
                 }
             }
