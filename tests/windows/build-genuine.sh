@@ -63,6 +63,8 @@ keep "$out/wdk-build"
 export RUSTC_BOOTSTRAP=1 WDKContentRoot=$wdk LIBCLANG_PATH=/usr/lib/llvm-19/lib
 # wdk-build reads the driver's settings from the manifest above its output folder, so the output lies there.
 export CARGO_TARGET_DIR=$driver/target/genuine
+# wdk-macros keeps what it has read of the function table, and does not see that the header has changed.
+[ ! -d "$CARGO_TARGET_DIR" ] || find "$CARGO_TARGET_DIR" -name cached_function_info_map.json -delete
 # mingw's headers are for the GNU flavour of the target; the layouts of the two agree. AMX types do not translate to Rust.
 flavour="--target=x86_64-w64-windows-gnu -fno-ms-compatibility -w -D__AMXINTRIN_H -D__AMX_FP16INTRIN_H -D__AMX_COMPLEXINTRIN_H"
 export BINDGEN_EXTRA_CLANG_ARGS="$flavour -isystem $("clang-19" -print-resource-dir)/include"
