@@ -34,23 +34,22 @@ pub fn jobs(sh: &Shell, machine: &Machine, only: &[String], more: bool) -> Resul
 }
 
 fn job(machine: &Machine, boot: Boot) -> Job {
-    let cpus = machine.cpus;
     let clock = if machine.can_count() { boot.clock } else { Clock::Real };
     let machine = machine.clone().named(boot.name).with(boot.limit, boot.arguments);
     Job {
         machine: machine.emulated(boot.emulator).clocked(clock),
         lines: boot.checks.iter().map(|check| check.line.clone()).collect(),
-        judge: Box::new(move |log| verdict(&boot.checks, log, cpus, clock)),
+        judge: Box::new(move |log| verdict(&boot.checks, log, clock)),
     }
 }
 
 /// What the lanes' judge makes of it.
-pub fn verdict(checks: &[Check], log: &Log, cpus: u32, clock: Clock) -> Verdict {
+pub fn verdict(checks: &[Check], log: &Log, clock: Clock) -> Verdict {
     let cases = results::parse(&log.text);
     let mut verdict = Verdict { lines: Vec::new(), problems: log.alarms() };
     for check in checks {
         match cases.iter().find(|case| case.line == check.line) {
-            Some(case) => verdict.problems.extend(judge(check, case, cpus, clock)),
+            Some(case) => verdict.problems.extend(judge(check, case, clock)),
             None => verdict.problems.push(format!("`{}` did not run", check.line)),
         }
         verdict.lines.push(format!("{}{}", check.line, bound(&cases, check)));
