@@ -39,8 +39,10 @@ const LANES: &[(u64, &str)] = &[
     (1, "held_unbind"),
     (1, "held_unload"),
     (2, "block_listener"),
-    (1, "storm ours 20000 1"),
+    (1, "storm ours 6000 1"),
 ];
+/// As many foul packets as on the stock kernels.
+const STORM: &[(u64, &str)] = &[(1, "storm ours 20000 1")];
 
 /// Sleep as far as the last level of pm_test, which has all others on its way, and with an image of the memory and a host that
 /// does not make an interrupt again; resets, and a kernel after a kernel.
@@ -71,6 +73,7 @@ pub fn boots(more: bool) -> Vec<(u32, Boot)> {
     let mut boots = vec![(4, boot("lanes", LANES)), (4, boot("power", POWER))];
     if more {
         boots.push((4, boot("levels of sleep", LEVELS)));
+        boots.push((4, boot("hostile", STORM)));
         boots.push((1, boot("allocations that fail in bring-up", FAILING)));
         boots.push((1, boot("allocations that fail in load and removal", FAILING_ENDS)));
         boots.iter_mut().for_each(|(_, boot)| boot.arguments = SCAN_EACH);
