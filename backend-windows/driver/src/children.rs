@@ -14,6 +14,7 @@ use hvpci_windows::state::{ChildState, Leave, Leaving};
 use wdk_sys::{NTSTATUS, STATUS_INSUFFICIENT_RESOURCES};
 
 use crate::bus::{WindowsBus, reserved};
+use crate::events;
 use crate::sys::child::ChildKey;
 use crate::sys::lock::SpinLock;
 use crate::sys::nt;
@@ -47,6 +48,8 @@ pub struct Child {
 
 /// When to try again what failed for want of memory.
 const RETRY: Duration = Duration::from_millis(100);
+/// For how long. The whole bus waits meanwhile, a system that goes to sleep included.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many calls that transfer config blocks can wait at once on one bus.
 const CALLERS: usize = 16;
@@ -165,6 +168,13 @@ impl Children {
     /// Reports a function to the PnP manager. PASSIVE_LEVEL.
     pub fn publish(&self, bus: &WindowsBus, function: &FunctionInfo) -> Result<(), PlatformError> {
         let slot = function.description.slot;
+        // One that left when there was no memory to say so.
+        if self.with(slot, |child| child.state.reported) == Some(false) {
+            if !self.report_missing(bus, slot) {
+                return Err(PlatformError::OutOfMemory);
+            }
+            self.remove(slot);
+        }
         let state = ChildState { reported: true, ..ChildState::default() };
         let mut child = Some(Child {
             function: *function,
@@ -226,6 +236,8 @@ pub struct Unpublish<'a> {
     leaving: Leaving,
     /// When a driver that does not let go has had long enough.
     overdue: Time,
+    /// Until when memory is waited for to report the function missing, once there was none.
+    patience: Option<Time>,
 }
 
 impl<'a> Unpublish<'a> {
@@ -233,7 +245,8 @@ impl<'a> Unpublish<'a> {
     pub fn new(bus: &'a WindowsBus, point: &'a WaitPoint, slot: Slot, reason: RemovalReason) -> Unpublish<'a> {
         let overdue = nt::now().after(bus.settings.request_timeout);
         let graceful = reason == RemovalReason::Eject;
-        Unpublish { bus, wait: point.wait(None), point, slot, graceful, leaving: Leaving::default(), overdue }
+        let (wait, leaving) = (point.wait(None), Leaving::default());
+        Unpublish { bus, wait, point, slot, graceful, leaving, overdue, patience: None }
     }
 }
 
@@ -254,10 +267,17 @@ impl Future for Unpublish<'_> {
                 Leave::ReportMissing => {
                     // The list goes with the bus device: nobody needs to hear of it, and memory for it may never come.
                     this.leaving.missing = children.report_missing(this.bus, this.slot) || this.bus.is_going_down();
+                    let now = nt::now();
                     // From here on the driver has as long again to take note of it.
-                    this.overdue = nt::now().after(this.bus.settings.request_timeout);
+                    this.overdue = now.after(this.bus.settings.request_timeout);
                     if !this.leaving.missing {
-                        this.wait = this.point.wait(Some(nt::now().after(RETRY)));
+                        if now >= *this.patience.get_or_insert_with(|| now.after(PATIENCE)) {
+                            let slot = this.slot;
+                            let text = format_args!("{slot}: no memory to report it missing: done when another comes");
+                            this.bus.report_line(events::ERROR, text);
+                            return Poll::Ready(());
+                        }
+                        this.wait = this.point.wait(Some(now.after(RETRY)));
                         if Pin::new(&mut this.wait).poll(context).is_pending() {
                             return Poll::Pending;
                         }
