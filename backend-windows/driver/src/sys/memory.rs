@@ -200,11 +200,6 @@ impl Drop for Reserve {
     }
 }
 
-/// Boxes a value; `None` without memory, and then the value is dropped.
-pub fn try_box<T>(value: T) -> Option<Box<T>> {
-    Some(Box::write(try_room()?, value))
-}
-
 /// Room for a value; `None` without memory.
 pub fn try_room<T>() -> Option<Box<MaybeUninit<T>>> {
     let layout = Layout::new::<T>();
