@@ -112,8 +112,9 @@ pub struct Host {
     pub set_sent: bool,
     /// The vendor id was read in this step.
     pub asked_for_ids: bool,
-    pub maps: u32,
-    pub unmaps: u32,
+    /// What each function has cost.
+    pub maps: [u32; MOST],
+    pub unmaps: [u32; MOST],
     /// Whether I2 and I3 are to hold: not for Eager.
     pub strict: bool,
     /// How many of the places are windows of the bus.
@@ -148,8 +149,8 @@ impl Host {
     pub fn set_memory(&mut self, at: usize, on: bool) {
         let device = &mut self.devices[at];
         match (device.memory(), on) {
-            (false, true) => self.maps += 1,
-            (true, false) => self.unmaps += 1,
+            (false, true) => self.maps[at] += 1,
+            (true, false) => self.unmaps[at] += 1,
             _ => {}
         }
         device.command = device.command & !MEMORY | if on { MEMORY } else { 0 };
