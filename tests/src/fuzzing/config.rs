@@ -7,7 +7,7 @@ use hvpci_core::decode::{GuestStyle, Policy};
 use hvpci_core::placement::{Aperture, Window};
 use hvpci_core::wire::{FunctionDescription, MsiEntry, ProbedBars};
 
-use super::device::{ATTRIBUTES, FUNCTIONS, Host, MASKS};
+use super::device::{ATTRIBUTES, FUNCTIONS, Host, MASKS, MSI_CONTROL, MSI_ENABLE};
 
 const HIGH: u64 = 0x10_0000_0000;
 const LOW: u64 = 0xF000_0000;
@@ -28,7 +28,8 @@ fn slot(at: usize) -> Slot {
     Slot::from_wire(at as u32).expect("a slot of the device table")
 }
 
-/// Invariants I1, I2, I3 and I5 hold whatever the guest does (I2 and I3 not for Eager), and nothing panics.
+/// Invariants I1, I2, I3 and I5 hold whatever the guest does (I2 and I3 not for Eager), a function whose messages are withheld
+/// has no MSI Enable, and nothing panics.
 pub fn config(bytes: &[u8]) {
     // Running out of bytes is the ordinary end.
     let _ = drive(&mut Unstructured::new(bytes));
@@ -63,6 +64,7 @@ fn drive(input: &mut Unstructured<'_>) -> Result<()> {
     }
     let mut host = Host::new(policy != Policy::Eager, windows.map(|(_, base, size)| (base, size)).to_vec());
     let mut attached = [false; FUNCTIONS];
+    let mut withheld = [false; FUNCTIONS];
     let first = input.int_in_range(1..=FUNCTIONS)?;
     for (at, attached) in attached.iter_mut().enumerate().take(first) {
         space.attach(&mut host, &seed(at)).expect("room for all");
@@ -70,8 +72,8 @@ fn drive(input: &mut Unstructured<'_>) -> Result<()> {
     }
     while !input.is_empty() {
         let at = input.int_in_range(0..=FUNCTIONS - 1)?;
-        step(input, &mut space, &mut host, &mut attached, at)?;
-        check(&space, &host, &attached);
+        step(input, &mut space, &mut host, &mut attached, &mut withheld, at)?;
+        check(&space, &host, &attached, &withheld);
         if input.ratio(1, 8)? {
             while space.take_report().is_some() {}
         }
@@ -88,6 +90,7 @@ fn step(
     space: &mut ConfigSpace,
     host: &mut Host,
     attached: &mut [bool; FUNCTIONS],
+    withheld: &mut [bool; FUNCTIONS],
     at: usize,
 ) -> Result<()> {
     let me = slot(at);
@@ -125,7 +128,8 @@ fn step(
         13 if attached[at] => {
             let reach = *input.choose(&[Reach::Host, Reach::Clear, Reach::Gone])?;
             space.detach(host, me, reach);
-            attached[at] = false;
+            // Who comes anew comes with nothing withheld.
+            (attached[at], withheld[at]) = (false, false);
             if reach != Reach::Clear {
                 host.reset(at);
                 space.host_unmapped(Functions::One(me));
@@ -146,6 +150,10 @@ fn step(
             3 if space.options().style == GuestStyle::Messages && space.plan_power_off(me) => {
                 power(input, space, host, at, false)?;
             }
+            what @ (2 | 3) if space.options().style == GuestStyle::ConfigSpace && attached[at] => {
+                withheld[at] = what == 2;
+                withhold(space, host, me, withheld[at]);
+            }
             _ => {}
         },
     }
@@ -162,6 +170,20 @@ fn messages(input: &mut Unstructured<'_>, space: &mut ConfigSpace, host: &mut Ho
         space.disable_messages(host, me, capability);
     }
     Ok(())
+}
+
+/// The host has no messages for plain MSI, or has them: the guest's view does not change, and the function has the Enable bit
+/// that the guest sees, or none.
+fn withhold(space: &mut ConfigSpace, host: &mut Host, me: Slot, withhold: bool) {
+    let seen = space.read(host, me, MSI_CONTROL, 2);
+    if withhold {
+        space.withhold_messages(host, me);
+    } else {
+        space.pass_messages(host, me);
+    }
+    assert_eq!(space.read(host, me, MSI_CONTROL, 2), seen, "the guest's MSI Enable changed by itself");
+    let expected = seen & if withhold { !MSI_ENABLE } else { !0 };
+    assert_eq!(host.functions[me.to_wire() as usize].message_control(), expected, "withheld: {withhold}");
 }
 
 /// A function is started by message, as `driver::power_on` does it.
@@ -206,11 +228,13 @@ fn policy_prefetches(space: &ConfigSpace) -> bool {
     space.options().policy == Policy::Prefetch
 }
 
-fn check(space: &ConfigSpace, host: &Host, attached: &[bool; FUNCTIONS]) {
+fn check(space: &ConfigSpace, host: &Host, attached: &[bool; FUNCTIONS], withheld: &[bool; FUNCTIONS]) {
     for (at, attached) in attached.iter().enumerate() {
         let function = &host.functions[at];
         let guest = space.guest_view(slot(at)).is_some_and(|view| view.memory());
         assert!(!guest || function.memory(), "I1: function {at} is not mapped, and the guest believes it is");
         assert!(*attached || !function.memory(), "I5: function {at} is gone, and mapped");
+        let enabled = function.message_control() & MSI_ENABLE != 0;
+        assert!(!withheld[at] || !enabled, "function {at} has the MSI Enable that is withheld");
     }
 }

@@ -7,6 +7,11 @@ pub const FUNCTIONS: usize = 3;
 const MEMORY: u16 = 2;
 const PM: usize = 0x40;
 const EXPRESS: usize = 0x50;
+const MSI_X: usize = 0x90;
+const MSI: usize = 0xA0;
+/// Message Control of MSI, and its Enable bit.
+pub const MSI_CONTROL: u16 = MSI as u16 + 2;
+pub const MSI_ENABLE: u32 = 1;
 /// Where BAR registers are, and which of their bits can be written: a 64-bit BAR of 1 MiB, a 32-bit BAR of 64 KiB.
 pub const MASKS: [u32; 6] = [0xFFF0_0000, 0xFFFF_FFFF, 0xFFFF_0000, 0, 0, 0];
 pub const ATTRIBUTES: [u32; 6] = [0xC, 0, 0, 0, 0, 0];
@@ -26,8 +31,9 @@ impl Function {
         space[0x06] = 0x10;
         space[0x34] = PM as u8;
         space[PM..PM + 4].copy_from_slice(&[0x01, EXPRESS as u8, 0x03, 0x00]);
-        space[EXPRESS..EXPRESS + 8].copy_from_slice(&[0x10, 0x90, 0x02, 0x00, 0, 0, 0, 0x10]);
-        space[0x90..0x9C].copy_from_slice(&[0x11, 0x00, 0x07, 0x00, 0, 0, 0, 0, 0, 0x08, 0, 0]);
+        space[EXPRESS..EXPRESS + 8].copy_from_slice(&[0x10, MSI_X as u8, 0x02, 0x00, 0, 0, 0, 0x10]);
+        space[MSI_X..MSI_X + 12].copy_from_slice(&[0x11, MSI as u8, 0x07, 0x00, 0, 0, 0, 0, 0, 0x08, 0, 0]);
+        space[MSI..MSI + 4].copy_from_slice(&[0x05, 0x00, 0x86, 0x00]);
         let mut function = Function { space };
         for (register, attributes) in ATTRIBUTES.into_iter().enumerate() {
             function.put(0x10 + 4 * register, attributes);
@@ -45,6 +51,11 @@ impl Function {
 
     pub fn memory(&self) -> bool {
         u16::from(self.space[4]) & MEMORY != 0
+    }
+
+    /// MSI's Message Control.
+    pub fn message_control(&self) -> u32 {
+        self.get(MSI) >> 16
     }
 
     /// The BARs as ranges.
@@ -136,6 +147,8 @@ impl Host {
             0x59 if value & 0x80 != 0 => self.reset(at),
             0x58 | 0x59 => function.space[offset] = value & 0x7F,
             0x93 => function.space[offset] = value & 0xC0,
+            0xA2 => function.space[offset] = function.space[offset] & 0x8E | value & 0x71,
+            0xA4..0xAE => function.space[offset] = value,
             _ => {}
         }
     }

@@ -13,9 +13,12 @@ const BARS: [(usize, u64); 2] = [(0, 0x1_0000), (4, 0x1000)];
 pub const WINDOW: (u64, u64) = (0x1_0000_0000, 0x40_0000);
 /// Device Control, in the PCI Express capability that the recorded device has at 0x4C.
 pub const DEVICE_CONTROL: u16 = 0x54;
+/// Message Control of plain MSI, which the recorded device lacks: added behind what it has.
+pub const MSI_CONTROL: u16 = 0x92;
+pub const MSI_ENABLE: u32 = 1;
 
-/// The recorded device after a reset.
-const FRESH: [(usize, u32); 14] = [
+/// The recorded device after a reset, with MSI.
+const FRESH: [(usize, u32); 15] = [
     (0x00, 0xC03E_1414),
     (0x04, 0x0010_0000),
     (0x08, 0x0108_0200),
@@ -24,12 +27,13 @@ const FRESH: [(usize, u32); 14] = [
     (0x34, 0x40),
     (0x40, 0x003F_4C11),
     (0x44, 0x0000_0004),
-    (0x4C, 0x0002_0010),
+    (0x4C, 0x0002_9010),
     (0x50, 0x0000_8000),
     (0x54, 0x0000_2810),
     (0x58, 0x0040_0105),
     (0x78, 0x0000_003E),
     (0x7C, 0x0000_0005),
+    (0x90, 0x0080_0005),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +97,9 @@ impl Device {
             0x40 => 0xC000_0000,
             0x54 => 0x0000_7FFF,
             0x5C | 0x74 | 0x7C => 0x0000_FFFF,
+            0x90 => 0x0071_0000,
+            0x94 | 0x98 => 0xFFFF_FFFC,
+            0x9C => 0x0000_FFFF,
             _ => 0,
         };
         let Some(register) = self.config.get_mut(at) else { return };
@@ -127,6 +134,10 @@ pub enum Defect {
     ReadFromCache,
     /// Writes of Status do not arrive.
     StatusLost,
+    /// MSI's Message Control arrives with Enable set.
+    EnableStuck,
+    /// MSI's Message Control arrives without Enable.
+    EnableLost,
 }
 
 /// The window of a bus with several such devices.
@@ -187,6 +198,8 @@ impl ConfigPort for Window {
             }
             (Some(Defect::SetLost), 0x04) => value &= !MEMORY,
             (Some(Defect::StatusLost), 0x06) => return,
+            (Some(Defect::EnableStuck), MSI_CONTROL) => value |= MSI_ENABLE,
+            (Some(Defect::EnableLost), MSI_CONTROL) => value &= !MSI_ENABLE,
             (Some(Defect::Misplaced), 0x20) => value = value.wrapping_add(0x1000),
             _ => {}
         }

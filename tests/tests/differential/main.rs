@@ -7,7 +7,7 @@
 mod device;
 mod recorded;
 
-use device::{DEVICE_CONTROL, Defect, Device, MEMORY, PROBED, WINDOW, Window};
+use device::{DEVICE_CONTROL, Defect, Device, MEMORY, MSI_CONTROL, MSI_ENABLE, PROBED, WINDOW, Window};
 use hvpci_core::Slot;
 use hvpci_core::backend::Width;
 use hvpci_core::config::{ConfigOptions, ConfigSpace, FunctionSeed, Functions};
@@ -28,6 +28,8 @@ struct Pair {
     plain: Vec<Device>,
     /// Which were mapped ahead: that may cost maps that the plain device does without (I6).
     prefetched: Vec<bool>,
+    /// Whose MSI Enable the function must not have, whatever the guest sees.
+    withheld: Vec<bool>,
     /// How many steps were compared, and how many left out.
     compared: u64,
     left_out: u64,
@@ -58,7 +60,8 @@ impl Pair {
             space.attach(&mut window, &seed).unwrap();
         }
         let plain = vec![Device::new(); functions];
-        Pair { space, window, plain, prefetched: vec![false; functions], compared: 0, left_out: 0 }
+        let none = vec![false; functions];
+        Pair { space, window, plain, prefetched: none.clone(), withheld: none, compared: 0, left_out: 0 }
     }
 
     /// Whether both sides promise the same of this step.
@@ -103,6 +106,14 @@ impl Pair {
                     self.space.prefetch_finished(me, done);
                 }
             }
+            Op::Withhold(withheld) => {
+                self.withheld[at] = withheld;
+                if withheld {
+                    self.space.withhold_messages(&mut self.window, me);
+                } else {
+                    self.space.pass_messages(&mut self.window, me);
+                }
+            }
             Op::Flr => {
                 self.space.write(&mut self.window, me, DEVICE_CONTROL, 2, 0x8000);
                 plain.write(DEVICE_CONTROL, Width::Word, 0x8000);
@@ -130,6 +141,10 @@ impl Pair {
         if plain.decodes() && (!behind.decodes() || behind.ranges() != plain.ranges()) {
             return Err(format!("{at} is not reachable where it must be"));
         }
+        let expected = plain.read(MSI_CONTROL, Width::Word) & if self.withheld[at] { !MSI_ENABLE } else { !0 };
+        if behind.read(MSI_CONTROL, Width::Word) != expected {
+            return Err(format!("{at}: MSI's Message Control is not {expected:#x}"));
+        }
         let dearer = behind.maps > plain.maps || behind.unmaps > plain.unmaps;
         if dearer && !self.prefetched[at] {
             let (ours, theirs) = ((behind.maps, behind.unmaps), (plain.maps, plain.unmaps));
@@ -140,7 +155,7 @@ impl Pair {
 
     /// The registers a guest looks at, whatever it looked at before.
     fn look_around(&mut self, at: usize) -> Result<(), String> {
-        for offset in [0x00, 0x04, 0x08, 0x10, 0x14, 0x20, 0x24, 0x34, 0x40, 0x4C, 0x54, 0x7C] {
+        for offset in [0x00, 0x04, 0x08, 0x10, 0x14, 0x20, 0x24, 0x34, 0x40, 0x4C, 0x54, 0x7C, 0x90] {
             self.compare(at, offset, Width::Dword)?;
         }
         Ok(())
@@ -184,13 +199,14 @@ fn the_recordings_with_maps_in_the_background() {
 #[test]
 fn a_defect_does_not_go_unnoticed() {
     use Defect::*;
-    for defect in [MappedTwice, SetLost, Misplaced, ReadFromCache, StatusLost] {
+    for defect in [MappedTwice, SetLost, Misplaced, ReadFromCache, StatusLost, EnableStuck, EnableLost] {
         for policy in Policy::ALL {
             let noticed = recorded().iter().filter(|ops| {
-                // Recorded guests write neither Device Control nor Status: two writes that no policy touches.
+                // Recorded guests write neither Device Control nor Status, and have no MSI: writes that no policy touches.
                 let mut ops = ops.to_vec();
                 ops.push(Op::Write(DEVICE_CONTROL, Width::Word, 0x2810 | 0x7));
                 ops.push(Op::Write(6, Width::Word, 0xF900));
+                ops.extend([Op::Withhold(true), Op::Write(MSI_CONTROL, Width::Word, MSI_ENABLE), Op::Withhold(false)]);
                 replay(policy, &ops, None).unwrap();
                 replay(policy, &ops, Some(defect)).is_err()
             });

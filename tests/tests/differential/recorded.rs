@@ -6,7 +6,7 @@ use hvpci_core::backend::Width;
 use hvpci_mock::recording::{EventKind, Recording};
 use proptest::prelude::*;
 
-use super::device::{DEVICE_CONTROL, WINDOW};
+use super::device::{DEVICE_CONTROL, MSI_CONTROL, WINDOW};
 
 /// What a guest does to a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Op {
     Flr,
     /// A map in the background, done or refused; only where the policy has such.
     Prefetch(bool),
+    /// The host has no messages for plain MSI from here on, or has them again.
+    Withhold(bool),
 }
 
 const FILES: [(&str, &str); 2] = [
@@ -76,6 +78,8 @@ fn bend() -> impl Strategy<Value = Bend> {
         (0u32..16).prop_map(|bits| Op::Write(6, Width::Word, bits << 12)),
         any::<u16>().prop_map(|value| Op::Write(DEVICE_CONTROL, Width::Word, u32::from(value & 0x7FFF))),
         Just(Op::Read(DEVICE_CONTROL, Width::Word)),
+        any::<bool>().prop_map(Op::Withhold),
+        message_control(),
         Just(Op::Read(4, Width::Dword)),
     ];
     prop_oneof![
@@ -86,6 +90,16 @@ fn bend() -> impl Strategy<Value = Bend> {
         2 => (at(), 0u32..4).prop_map(|(at, place)| Bend::Place(at, place)),
         4 => (at(), inserted).prop_map(|(at, op)| Bend::Insert(at, op)),
     ]
+}
+
+/// A guest at MSI's Message Control, in every width that reaches it.
+fn message_control() -> impl Strategy<Value = Op> {
+    (0u32..4, any::<u16>()).prop_map(|(way, value)| match way {
+        0 => Op::Write(MSI_CONTROL, Width::Word, value.into()),
+        1 => Op::Write(MSI_CONTROL, Width::Byte, u32::from(value & 0xFF)),
+        2 => Op::Write(MSI_CONTROL - 2, Width::Dword, u32::from(value) << 16),
+        _ => Op::Read(MSI_CONTROL, Width::Word),
+    })
 }
 
 fn apply(ops: &mut Vec<Op>, bend: Bend) {

@@ -49,6 +49,8 @@ pub enum Event {
     RingDrains,
     Resume,
     Fetch,
+    /// After a rescind that is through, the bus is offered again.
+    Offer,
     Disturb(Disturbance, usize),
 }
 
@@ -72,6 +74,8 @@ impl World {
         }
         if self.ticket.is_some() {
             events.push(Event::Fetch);
+        } else if self.bus.status() == BusStatus::Gone && platform.pumping.is_none() && platform.publishing.is_none() {
+            events.push(Event::Offer);
         }
     }
 

@@ -44,9 +44,7 @@ impl Model for Bounds {
         let mut options = BusOptions::new(self.style, Architecture::X86);
         (options.highest, options.lowest) = (Version::V1_4, Version::V1_3);
         (options.max_functions, options.outstanding, options.policy) = (2, 2, self.policy);
-        let mut bus = Bus::new(InstanceId::from_bytes([7; 16]), options).unwrap();
-        bus.reserve_interrupts(1).unwrap();
-        vec![World::new(bus, self.functions, self.mutant)]
+        vec![World::new(fresh_bus(options), self.functions, self.mutant)]
     }
 
     fn actions(&self, state: &World, events: &mut Vec<Event>) {
@@ -85,9 +83,17 @@ impl Model for Bounds {
             sometimes("a function is shown", |_, w| w.platform.published != 0),
             sometimes("the bus is suspended", |_, w| matches!(w.bus.status(), BusStatus::Suspended)),
             sometimes("the bus is gone", |_, w| matches!(w.bus.status(), BusStatus::Gone)),
+            sometimes("a bus that was offered again is up and idle", |_, w| w.offered_again && is_idle(w)),
             sometimes("the bus failed", |_, w| matches!(w.bus.status(), BusStatus::Failed(_))),
         ]
     }
+}
+
+/// The bus of an offer.
+fn fresh_bus(options: BusOptions) -> Bus {
+    let mut bus = Bus::new(InstanceId::from_bytes([7; 16]), options).unwrap();
+    bus.reserve_interrupts(1).unwrap();
+    bus
 }
 
 fn always(name: &'static str, holds: fn(&Bounds, &World) -> bool) -> Property<Bounds> {

@@ -40,6 +40,8 @@ pub enum Mutant {
     DeadlinesIgnored,
     /// The list that tells of a new function gets lost.
     HotAddLost,
+    /// After a rescind and an offer the host takes the version of before for agreed on.
+    OldVersionKept,
 }
 
 fn config_space(disturbances: u32) -> Bounds {
@@ -141,6 +143,11 @@ fn a_stop_that_waits_for_a_silent_host() {
 #[test]
 fn a_request_without_an_end() {
     finds(config_space(1), Mutant::DeadlinesIgnored, "every request ends");
+}
+
+#[test]
+fn an_offer_to_a_bus_that_had_been_agreed_with() {
+    finds(config_space(1), Mutant::OldVersionKept, "no message out of place");
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct World {
     /// Disturbances that happened: a bit of each kind.
     pub happened: u32,
     pub suspended: bool,
+    /// The bus was rescinded and offered again.
+    pub offered_again: bool,
     pub broken: Option<Broken>,
     /// Bytes of which it was reported that they went into quarantine, since there were none in it.
     pub stated: u64,
@@ -105,7 +107,18 @@ impl World {
         let list = (0..functions).map(|slot| Listed { slot, serial: slot }).collect();
         let host = Host { list, mutant, ..Host::default() };
         let platform = Platform::default();
-        World { bus, host, platform, ticket: None, happened: 0, suspended: false, broken: None, stated: 0, mutant }
+        World {
+            bus,
+            host,
+            platform,
+            ticket: None,
+            happened: 0,
+            suspended: false,
+            offered_again: false,
+            broken: None,
+            stated: 0,
+            mutant,
+        }
     }
 
     pub fn messages(&self) -> bool {
@@ -236,6 +249,15 @@ impl World {
                 {
                     self.ticket = None;
                 }
+            }
+            Event::Offer => {
+                let (list, mutant) = (self.host.list.clone(), self.mutant);
+                let versioned = mutant == Some(Mutant::OldVersionKept);
+                self.host = Host { list, versioned, mutant, ..Host::default() };
+                // The platform makes a new bus; what it still held of the old one was `Broken::Leftover`.
+                self.bus = super::fresh_bus(*self.bus.options());
+                self.bus.request_start(NOW);
+                (self.suspended, self.offered_again, self.stated) = (false, true, 0);
             }
             Event::Disturb(disturbance, at) => {
                 self.happened |= 1 << disturbance as u32;

@@ -2,7 +2,7 @@
 
 use hvpci_core::decode::Policy;
 
-use super::device::{BUS_MASTER, Broken, MEMORY, PLACES, Reference, registers};
+use super::device::{BUS_MASTER, Broken, MEMORY, MOST, PLACES, registers};
 use super::mutants::Mutant;
 use super::world::{World, slot};
 
@@ -75,23 +75,23 @@ impl World {
                 self.host.breaks(Broken::I5);
             }
         }
-        let sum = |count: fn(&Reference) -> u32| self.reference.iter().map(count).sum::<u32>();
-        let (maps, unmaps) = (sum(|r| r.maps), sum(|r| r.unmaps));
         let counted = self.policy() != Policy::Prefetch && !self.alarmed;
-        if counted && (self.host.maps > maps || self.host.unmaps > unmaps) {
-            self.host.breaks(Broken::I6);
-        }
-        // Only the distance to the reference matters for what is to come.
-        let (least_maps, least_unmaps) = (self.host.maps.min(maps), self.host.unmaps.min(unmaps));
-        self.host.maps -= least_maps;
-        self.host.unmaps -= least_unmaps;
-        for reference in &mut self.reference {
-            (reference.maps, reference.unmaps) = (0, 0);
-        }
-        self.reference[0].maps = maps - least_maps;
-        self.reference[0].unmaps = unmaps - least_unmaps;
-        if !counted {
-            (self.host.maps, self.host.unmaps, self.reference[0].maps, self.reference[0].unmaps) = (0, 0, 0, 0);
+        for at in 0..MOST {
+            let reference = &mut self.reference[at];
+            let (maps, unmaps) = (&mut self.host.maps[at], &mut self.host.unmaps[at]);
+            if !counted {
+                (*maps, *unmaps, reference.maps, reference.unmaps) = (0, 0, 0, 0);
+                continue;
+            }
+            if *maps > reference.maps || *unmaps > reference.unmaps {
+                self.host.broken |= 1 << Broken::I6 as u16;
+            }
+            // Only the distance to the reference matters for what is to come.
+            let (least_maps, least_unmaps) = ((*maps).min(reference.maps), (*unmaps).min(reference.unmaps));
+            *maps -= least_maps;
+            *unmaps -= least_unmaps;
+            reference.maps -= least_maps;
+            reference.unmaps -= least_unmaps;
         }
         (self.host.set_sent, self.host.asked_for_ids) = (false, false);
     }

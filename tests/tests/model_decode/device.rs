@@ -92,16 +92,29 @@ pub fn registers(address: u64) -> [u32; 2] {
     [address as u32, (address >> 32) as u32]
 }
 
+/// A map in the background.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Background {
+    #[default]
+    None,
+    /// Asked for. Who accesses the function's config space from here on waits until it is there.
+    Sent,
+    /// There, or ended by a reset; the answer is on its way.
+    Over,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Host {
     pub devices: [Device; MOST],
+    pub background: [Background; MOST],
     pub selected: Option<usize>,
     /// The last access set Memory (a set was sent, even if it changed nothing).
     pub set_sent: bool,
     /// The vendor id was read in this step.
     pub asked_for_ids: bool,
-    pub maps: u32,
-    pub unmaps: u32,
+    /// What each function has cost.
+    pub maps: [u32; MOST],
+    pub unmaps: [u32; MOST],
     /// Whether I2 and I3 are to hold: not for Eager.
     pub strict: bool,
     /// How many of the places are windows of the bus.
@@ -136,16 +149,37 @@ impl Host {
     pub fn set_memory(&mut self, at: usize, on: bool) {
         let device = &mut self.devices[at];
         match (device.memory(), on) {
-            (false, true) => self.maps += 1,
-            (true, false) => self.unmaps += 1,
+            (false, true) => self.maps[at] += 1,
+            (true, false) => self.unmaps[at] += 1,
             _ => {}
         }
         device.command = device.command & !MEMORY | if on { MEMORY } else { 0 };
         self.check();
     }
 
-    /// The device is reset, or the host starts it afresh: its maps go without anybody's doing.
+    /// The background map that was asked for is there, unless the function is not.
+    pub fn lands(&mut self, at: usize) {
+        if self.background[at] != Background::Sent {
+            return;
+        }
+        self.background[at] = Background::Over;
+        if !self.devices[at].silent {
+            self.set_memory(at, true);
+        }
+    }
+
+    /// An access waits for the map that was asked for before it.
+    fn waits(&mut self, at: usize) {
+        if self.mutant != Some(Mutant::MapOvertaken) {
+            self.lands(at);
+        }
+    }
+
+    /// The device is reset, or the host starts it afresh: its maps go without anybody's doing, and so does one under way.
     pub fn reset(&mut self, at: usize) {
+        if self.background[at] == Background::Sent && self.mutant != Some(Mutant::MapOutlivesReset) {
+            self.background[at] = Background::Over;
+        }
         self.devices[at] = Device { silent: self.devices[at].silent, ..Device::default() };
     }
 
@@ -174,11 +208,13 @@ impl ConfigPort for Host {
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {
         self.asked_for_ids |= offset & !3 == 0;
+        self.waits(self.selected.unwrap());
         self.devices[self.selected.unwrap()].read(offset, width)
     }
 
     fn write(&mut self, offset: u16, width: Width, value: u32) {
         let at = self.selected.unwrap();
+        self.waits(at);
         if self.devices[at].silent {
             return;
         }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use device::{BUS_MASTER, Broken, Device, MEMORY, PLACES};
+use device::{BUS_MASTER, Background, Broken, Device, MEMORY, PLACES};
 use explore::explore;
 use hvpci_core::config::{ConfigOptions, ConfigSpace, Reach};
 use hvpci_core::decode::{GuestStyle, Policy};
@@ -110,9 +110,10 @@ impl Guest {
             [true, false].into_iter().for_each(|bound| may(Step::Bound(bound)));
         }
         if self.policy == Policy::Prefetch {
-            match world.prefetching[at] {
-                true => [true, false].into_iter().for_each(|ok| may(Step::PrefetchDone(ok))),
-                false => may(Step::Prefetch),
+            match world.host.background[at] {
+                Background::None => may(Step::Prefetch),
+                Background::Sent => [Step::PrefetchLands, Step::PrefetchDone(false)].into_iter().for_each(may),
+                Background::Over => [true, false].into_iter().for_each(|ok| may(Step::PrefetchDone(ok))),
             }
         }
     }
@@ -171,6 +172,9 @@ impl Model for Guest {
                 continue;
             }
             if world.departing[at] {
+                if world.host.background[at] == Background::Sent {
+                    may(Step::PrefetchLands);
+                }
                 may(Step::Released);
             }
             // In message style the host is asked to assign anew only after RESOURCES_RELEASED.
@@ -263,6 +267,7 @@ fn absorbing() {
 #[test]
 fn prefetch() {
     explore(guest(Policy::Prefetch, Kind::Moves, 2), 5);
+    explore(guest(Policy::Prefetch, Kind::Resets, 2), 6);
     explore(guest(Policy::Prefetch, Kind::Swaps, 3), 5);
 }
 
@@ -277,6 +282,7 @@ fn messages() {
 fn isolated() {
     explore(isolated_guest(Policy::Eager, Kind::Moves), 5);
     explore(isolated_guest(Policy::Deferred, Kind::Moves), 5);
+    explore(isolated_guest(Policy::Eager, Kind::Resets), 5);
     explore(isolated_guest(Policy::Deferred, Kind::Resets), 5);
     explore(isolated_guest(Policy::Deferred, Kind::Messages), 7);
     for policy in [Policy::Absorbing, Policy::Prefetch] {

@@ -39,6 +39,10 @@ pub enum Mutant {
     RefusalIgnored,
     /// A background map is started although the core refuses it.
     PrefetchForced,
+    /// A config access does not wait for a background map that was asked for before it.
+    MapOvertaken,
+    /// A background map is made although the function was reset after it was asked for.
+    MapOutlivesReset,
     /// POWER_STATE_CHANGE to D3 is left out of a move.
     PowerOffLeftOut,
 }
@@ -94,6 +98,22 @@ fn i3_power_in_spite_of_a_refusal() {
 #[test]
 fn i3_a_background_map_in_spite_of_a_refusal() {
     finds(guest(Policy::Prefetch, Kind::Swaps), Mutant::PrefetchForced, Broken::I3);
+}
+
+#[test]
+fn i3_a_background_map_that_a_clear_overtakes() {
+    finds(guest(Policy::Prefetch, Kind::Resets), Mutant::MapOvertaken, Broken::I3);
+}
+
+#[test]
+fn i3_a_background_map_that_outlives_a_reset() {
+    finds(guest(Policy::Prefetch, Kind::Resets), Mutant::MapOutlivesReset, Broken::I3);
+}
+
+#[test]
+fn i7_an_eager_isolated_vm_and_a_resume_that_nobody_tells() {
+    let isolated = Guest { isolated: true, ..guest(Policy::Eager, Kind::Resets) };
+    finds(isolated, Mutant::ResumeUntold, Broken::I7);
 }
 
 #[test]

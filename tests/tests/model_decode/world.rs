@@ -11,8 +11,8 @@ use hvpci_core::wire::{FunctionDescription, ProbedBars};
 
 use super::Guest;
 use super::device::{
-    BUS_MASTER, Broken, CAPABILITIES, DEVICE_CONTROL, Device, Host, MEMORY, MOST, PLACES, PMCSR, Reference, SIZE,
-    address, registers,
+    BUS_MASTER, Background, Broken, CAPABILITIES, DEVICE_CONTROL, Device, Host, MEMORY, MOST, PLACES, PMCSR, Reference,
+    SIZE, address, registers,
 };
 use super::messages::Sequence;
 use super::mutants::Mutant;
@@ -37,7 +37,11 @@ pub enum Step {
     /// The host has released what was detached.
     Released,
     Attach,
+    /// A map in the background is asked for.
     Prefetch,
+    /// It is there.
+    PrefetchLands,
+    /// Its answer comes: where it is not there, only the one that says so.
     PrefetchDone(bool),
     /// A function-level reset through config space, after which the device is silent for a while.
     Flr,
@@ -83,7 +87,6 @@ pub struct World {
     pub attached: [bool; MOST],
     /// Detached, and the host has not released it yet.
     pub departing: [bool; MOST],
-    pub prefetching: [bool; MOST],
     /// The guest has seen that the device does not answer.
     pub seen_dead: [bool; MOST],
     /// In a function-level reset.
@@ -130,7 +133,6 @@ impl World {
             latched: Default::default(),
             attached: Default::default(),
             departing: Default::default(),
-            prefetching: Default::default(),
             seen_dead: Default::default(),
             resetting: Default::default(),
             was_alive: Default::default(),
@@ -191,6 +193,7 @@ impl World {
         self.latched[at] = base;
         self.reference[at].maps += u32::from(decodes);
         (self.seen_dead[at], self.resetting[at], self.was_alive[at]) = (false, false, None);
+        self.host.background[at] = Background::None;
     }
 
     pub fn guest_memory(&self, at: usize) -> bool {
@@ -202,7 +205,6 @@ impl World {
         self.reference[at].device = Device::default();
         // Bus mastering is the host's own.
         (self.written[at], self.command[at]) = ([0; 2], self.host.devices[at].command & BUS_MASTER);
-        self.prefetching[at] &= self.host.devices[at].memory();
         if self.guest_memory(at) {
             self.host.breaks(Broken::I7);
         }
@@ -242,12 +244,12 @@ impl World {
             Step::Prefetch => {
                 let allowed = self.space.prefetch_started(me).is_ok();
                 if allowed || self.is_mutant(Mutant::PrefetchForced) {
-                    self.prefetching[at] = true;
-                    self.host.set_memory(at, true);
+                    self.host.background[at] = Background::Sent;
                 }
             }
+            Step::PrefetchLands => self.host.lands(at),
             Step::PrefetchDone(ok) => {
-                self.prefetching[at] = false;
+                self.host.background[at] = Background::None;
                 self.space.prefetch_finished(me, ok);
             }
             Step::Flr => {
@@ -271,7 +273,7 @@ impl World {
             Step::Suspend => {
                 (0..self.functions).for_each(|at| self.host.reset(at));
                 self.space.host_unmapped(Functions::All);
-                (self.suspended, self.departing, self.prefetching) = (true, [false; MOST], [false; MOST]);
+                (self.suspended, self.departing) = (true, [false; MOST]);
             }
             Step::Resume => self.resume(),
             Step::Alive => self.ask_whether_alive(at),
@@ -304,10 +306,13 @@ impl World {
         self.space.detach(&mut self.host, slot(at), if forgets { Reach::Gone } else { reach });
         self.attached[at] = false;
         self.departing[at] = reach == Reach::Host;
-        self.prefetching[at] = false;
         self.sequences[at] = Sequence::default();
         if reach == Reach::Gone {
             self.host.reset(at);
+        }
+        if reach != Reach::Host {
+            // Nobody waits for the answer any more.
+            self.host.background[at] = Background::None;
         }
         if reach == Reach::Clear && self.host.devices[at].memory() {
             self.host.breaks(Broken::I5);
