@@ -43,17 +43,17 @@ pub fn boots(machine: &Machine) -> Vec<Boot> {
         return Vec::new();
     }
     let stock = known.contains(&Driver::Stock);
-    let mut boots = vec![messages(stock), hostile()];
+    let mut boots = vec![messages(stock, machine), hostile()];
     if machine.cpus == 1 {
         boots.push(identity(stock));
         boots.push(holders(stock));
-        boots.extend([cycles(), silent()]);
+        boots.extend([cycles(), silent(), scarce()]);
     }
     boots
 }
 
-/// Plain MSI, and windows that lie side by side.
-fn messages(stock: bool) -> Boot {
+/// Plain MSI, messages in the wrong moment, windows that lie side by side or are taken away.
+fn messages(stock: bool, machine: &Machine) -> Boot {
     let mut lines = vec![
         (1, "multi_msi ours 1".to_string()),
         (1, "multi_msi ours 4".to_string()),
@@ -61,7 +61,13 @@ fn messages(stock: bool) -> Boot {
         (1, "refused_message".to_string()),
         (1, "lost_message".to_string()),
         (2, "neighbours ours".to_string()),
+        (1, "lost_unmasking".to_string()),
+        (2, "walked_windows".to_string()),
     ];
+    // What waits for an interrupt keeps its processor; and they ask at once whatever others do to this machine.
+    if machine.cpus > 1 && machine.can_count() {
+        lines.push((4, "vectors_at_once ours".to_string()));
+    }
     if stock {
         lines.push((1, "multi_msi stock 4".to_string()));
     }
@@ -103,6 +109,11 @@ fn holders(stock: bool) -> Boot {
 /// 20 cycles to warm up, 200 that are measured.
 fn cycles() -> Boot {
     Boot::new("cycles", 1500, ["load", "eject"].map(|kind| (1, format!("cycles {kind} 20 200 {MOST_GROWTH}"))))
+}
+
+/// Memory runs out under our code, four allocations in a row: what must not fail may come after others that did.
+fn scarce() -> Boot {
+    Boot::new("scarce", 800, [(1, "scarce 4 200".to_string())])
 }
 
 /// A host that stops answering, with the module's real deadlines.
