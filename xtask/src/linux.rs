@@ -51,7 +51,7 @@ pub struct Options {
     /// Kernels to run on.
     #[arg(long, value_enum, default_values_t = ALL)]
     kernel: Vec<Series>,
-    /// The debug kernel alone, with sleep and allocations that fail one by one: about half an hour.
+    /// The debug kernel alone, with sleep and allocations that fail one by one: about two hours of a processor.
     #[arg(long, conflicts_with = "kernel")]
     debug: bool,
     /// Virtual processors; when left out, 1 and 4 (on 6.1 with 4 then the lanes alone), and 4 on the debug kernel.

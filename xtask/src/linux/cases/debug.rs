@@ -31,6 +31,7 @@ const LANES: &[(u64, &str)] = &[
     (1, "eject_cycles ours 2"),
     (1, "rescind_cycles ours 2"),
     (1, "rescind_steps ours 24"),
+    (1, "eject_steps ours 24"),
     (1, "load_cycles ours 2"),
     (1, "surprise ours"),
     (2, "hot_add ours"),

@@ -68,6 +68,9 @@ fn messages(stock: bool, machine: &Machine) -> Boot {
         lines.push((1, "lost_unmasking".to_string()));
         lines.push((2, "walked_windows".to_string()));
     }
+    if machine.cpus == 1 && stock {
+        lines.push((1, "scarce 4 200".to_string()));
+    }
     if stock {
         lines.push((1, "multi_msi stock 4".to_string()));
     }
