@@ -8,7 +8,8 @@
 //! * [`TaskState`]: a future is polled by one thread at a time, is polled again for whoever came meanwhile, and is
 //!   started once;
 //! * [`BlockPoint`]: a thread that blocks until a future is ready;
-//! * [`Place`]: one of a fixed number of places, taken by one at a time; [`Shortage`]: who found none is told.
+//! * [`Place`]: one of a fixed number of places, taken by one at a time; [`Shortage`]: who found none is told;
+//! * [`Loan`]: a thing that is lent, ended once, by whoever has to do with it last.
 //!
 //! Everything is generic over the [`Kernel`], that is its atomics and its clock. The backends give those of `core`; the
 //! tests give loom's and shuttle's, which try the orders in which threads can run, and broken ones, which must be found.
@@ -16,12 +17,14 @@
 
 mod block;
 mod kernel;
+mod loan;
 mod place;
 mod task;
 mod wait;
 
 pub use block::{BlockPoint, Event};
 pub use kernel::{Atomic, Kernel};
+pub use loan::Loan;
 pub use place::{Place, Shortage};
 pub use task::TaskState;
 pub use wait::{Wait, WaitPoint};

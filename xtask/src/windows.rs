@@ -12,10 +12,11 @@ use crate::apt;
 use crate::lanes::Outcome;
 
 /// What the lane needs of Debian.
-const PACKAGES: [&str; 13] = [
+const PACKAGES: [&str; 14] = [
     "rustc-web",
     "cargo-web",
     "rust-web-src",
+    "rust-web-clippy",
     "clang-19",
     "libclang1-19",
     "libclang-common-19-dev",
@@ -73,6 +74,9 @@ fn self_tests(sh: &Shell, places: &Places) -> Result<()> {
 fn stand_in(sh: &Shell, places: &Places) -> Result<PathBuf> {
     let Places { scripts, out } = places;
     let driver = build(sh, places, "first", None)?;
+    // In the folder of the build, whose macros and build scripts it has the use of.
+    let (script, folder) = (scripts.join("build.sh"), out.join("first"));
+    cmd!(sh, "bash {script} {folder} --clippy").env("NO_PDB", "1").run().context("clippy on the driver")?;
     // The second one lies in the folder of the seeded ones: of those only the driver's own crate differs.
     let again = build(sh, places, "seeded", None)?;
     let check = scripts.join("check-sys.py");

@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::ffi::c_void;
 use core::pin::pin;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::time::Duration;
@@ -15,18 +14,18 @@ use hvpci_windows::ranges::Ranges;
 use hvpci_windows::settings::{CALLBACK_LIMIT, Settings};
 use wdk_sys::{
     NTSTATUS, STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE, WDFDEVICE, WDFTIMER, WDFWORKITEM,
+    STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE,
 };
 
 use crate::channel::{Channel, Receiver};
 use crate::children::Children;
 use crate::events;
-use crate::executor::{BlockPoint, Task};
-use crate::memory::{self, Reserve};
+use crate::sys::bus::BusDevice;
 use crate::sys::lock::SpinLock;
+use crate::sys::memory::Reserve;
 use crate::sys::mmio::WindowPort;
-use crate::sys::work::{Timer, WorkItem};
-use crate::sys::{handle, nt};
+use crate::sys::nt;
+use crate::sys::task::BlockPoint;
 
 const NO_MEMORY: NTSTATUS = STATUS_INSUFFICIENT_RESOURCES;
 /// When to send again what KMCL did not take.
@@ -35,7 +34,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// The engine half and the channel it sends on.
 pub(crate) struct Engine {
     pub(crate) bus: Bus,
-    pub(crate) channel: Option<Box<Channel>>,
+    pub(crate) channel: Option<Channel>,
 }
 
 /// The config half and its window.
@@ -45,13 +44,11 @@ pub(crate) struct Config {
     pub(crate) base: u64,
 }
 
-/// One vPCI bus. It lives in the context of its device and is dropped with it.
-pub struct WindowsBus {
-    // First, because they are dropped first: their futures refer to the rest.
-    pub(crate) pump: Task,
-    pub(crate) publisher: Task,
-    /// The bus device.
-    pub device: WDFDEVICE,
+/// One vPCI bus: its device, with the two futures that run it, and its parts.
+pub type WindowsBus = BusDevice<Parts>;
+
+/// What a bus is made of.
+pub struct Parts {
     /// What was set when the device was added.
     pub settings: Settings,
     /// The functions as child devices.
@@ -69,27 +66,14 @@ pub struct WindowsBus {
     going_down: AtomicBool,
     /// How many resources the bus added to those that VMBus asks for.
     pub(crate) added_resources: AtomicU32,
-    /// A packet found every slot of the channel busy.
-    pub(crate) starved: AtomicBool,
-    /// Has the pump send once more what KMCL did not take.
-    retry: Option<Timer>,
     /// For futures: the two tasks and what each waits for.
     pub(crate) reserve: Reserve,
 }
 
-// SAFETY: the device handle may be used on any processor; everything else synchronises itself.
-unsafe impl Send for WindowsBus {}
-// SAFETY: as above.
-unsafe impl Sync for WindowsBus {}
-
-impl WindowsBus {
-    /// Makes the bus of a device. PASSIVE_LEVEL.
-    #[inline(never)]
-    pub fn new(device: WDFDEVICE, instance: InstanceId, settings: Settings) -> Result<Box<WindowsBus>, NTSTATUS> {
-        // The room first: then the fields go there, and not through the stack.
-        let room = memory::try_room().ok_or(NO_MEMORY)?;
-        let bus = WindowsBus {
-            device,
+impl Parts {
+    /// Makes the parts of a bus. PASSIVE_LEVEL.
+    pub fn new(instance: InstanceId, settings: Settings) -> Result<Parts, NTSTATUS> {
+        Ok(Parts {
             settings,
             children: Children::new(settings.max_functions)?,
             receiver: Receiver::new()?,
@@ -97,27 +81,19 @@ impl WindowsBus {
             instance,
             engine: new_engine(instance, &settings)?,
             config: new_config(&settings)?,
-            pump: Task::new(),
-            publisher: Task::new(),
             lifecycle: BlockPoint::new(),
-            retry: None,
             going_down: AtomicBool::new(false),
             added_resources: AtomicU32::new(0),
-            starved: AtomicBool::new(false),
             reserve: Reserve::new(4).ok_or(NO_MEMORY)?,
-        };
-        let mut this = Box::write(room, bus);
-        this.lifecycle.initialise();
-        this.children.initialise();
-        // The bus does not move any more: its work items and timers find their tasks by address.
-        for task in [&raw mut this.pump, &raw mut this.publisher] {
-            let owner = task.cast_const().cast::<c_void>();
-            let (work, timer) = (WorkItem::new(device, owner, evt_work), Timer::new(device, owner, evt_timer));
-            // SAFETY: a field of `this`, which nobody else has yet.
-            unsafe { (*task).equip(work, timer, &raw const this.lifecycle)? };
-        }
-        this.retry = Some(Timer::new(device, (&raw const this.pump).cast(), evt_retry)?);
-        Ok(this)
+        })
+    }
+}
+
+impl WindowsBus {
+    /// Makes the events usable, where they stay.
+    pub fn initialise(&self) {
+        self.lifecycle.initialise();
+        self.children.initialise();
     }
 
     /// Where the bus stands.
@@ -131,12 +107,13 @@ impl WindowsBus {
     }
 
     /// Puts a new channel in place.
-    pub fn install_channel(&self, channel: Box<Channel>) {
-        self.engine.with(|engine| engine.channel = Some(channel));
+    pub fn install_channel(&self, channel: Channel) {
+        // An old one would be dropped here, without the lock.
+        drop(self.engine.with(|engine| engine.channel.replace(channel)));
     }
 
     /// Takes the channel out, which is closed.
-    pub fn remove_channel(&self) -> Option<Box<Channel>> {
+    pub fn remove_channel(&self) -> Option<Channel> {
         self.engine.with(|engine| engine.channel.take())
     }
 
@@ -198,18 +175,18 @@ impl WindowsBus {
         self.flush();
         self.shut_channel();
         // Nothing is sent any more, so that nothing is to be sent later.
-        self.retry.iter().for_each(Timer::stop);
+        self.retry.unset();
         self.unmap_config_window();
     }
 
     /// KMCL did not take a packet, for want of memory: the pump tries again in a while. At most DISPATCH_LEVEL.
     pub(crate) fn send_later(&self) {
-        self.retry.iter().for_each(|timer| timer.start(nt::now().after(RETRY)));
+        self.retry.set(nt::now().after(RETRY));
     }
 
     /// Waits until no work item of the bus runs and none is due. PASSIVE_LEVEL.
     pub fn flush(&self) {
-        self.retry.iter().for_each(Timer::stop);
+        self.retry.unset();
         self.pump.flush();
         self.publisher.flush();
         // The publisher's last poll may have found the pump alive, and queued it after the pump's flush.
@@ -229,17 +206,11 @@ impl WindowsBus {
     /// Runs the core's two futures, where they do not run: those of a suspended bus do, and see the new goal. Cannot fail,
     /// so that what is open can always be closed.
     fn start_tasks(&self) {
-        // SAFETY: the tasks are polled no more when the bus is dropped: `bring_down` sees to it.
-        let platform: &'static WindowsBus = unsafe { &*core::ptr::from_ref(self) };
         if self.is_abandoned() {
             return;
         }
-        if !self.pump.is_alive() {
-            self.pump.start(self.reserve.future(driver::pump(platform)));
-        }
-        if !self.publisher.is_alive() {
-            self.publisher.start(self.reserve.future(driver::publisher(platform)));
-        }
+        self.start_pump(|bus| bus.reserve.future(driver::pump(bus)));
+        self.start_publisher(|bus| bus.reserve.future(driver::publisher(bus)));
     }
 
     /// Has the publisher look again: the PnP manager has done something about a child.
@@ -304,30 +275,6 @@ fn new_config(settings: &Settings) -> Result<Box<SpinLock<Config>>, NTSTATUS> {
 /// Nothing is under way and nothing is open.
 fn is_down(status: BusStatus) -> bool {
     matches!(status, BusStatus::Stopped | BusStatus::Suspended | BusStatus::Failed(_) | BusStatus::Gone)
-}
-
-/// Polls the task that the work item belongs to.
-unsafe extern "C" fn evt_work(item: WDFWORKITEM) {
-    // SAFETY: the context names a task of a bus, which waits for its work items before it goes.
-    let task = unsafe { handle::context(item.cast()).owner.cast::<Task>().as_ref() };
-    task.into_iter().for_each(Task::run);
-}
-
-/// The deadline of a task's wait has come.
-unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
-    // SAFETY: as above; the timer is stopped before the bus goes.
-    let task = unsafe { handle::context(timer.cast()).owner.cast::<Task>().as_ref() };
-    task.into_iter().for_each(Task::poll_soon);
-}
-
-/// What KMCL did not take is sent again.
-unsafe extern "C" fn evt_retry(timer: WDFTIMER) {
-    // SAFETY: as above.
-    let pump = unsafe { handle::context(timer.cast()).owner.cast::<Task>().as_ref() };
-    pump.into_iter().for_each(|pump| {
-        pump.point.signal();
-        pump.poll_soon();
-    });
 }
 
 /// Room for `count` values; `None` without memory.

@@ -11,49 +11,21 @@ use hvpci_core::bus::FunctionInfo;
 use hvpci_core::{Slot, Time};
 use hvpci_windows::interrupts::{Connected, Message};
 use hvpci_windows::state::{ChildState, Leave, Leaving};
-use wdk_sys::{
-    NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER, WDFDEVICE,
-    call_unsafe_wdf_function_binding,
-};
+use wdk_sys::{NTSTATUS, STATUS_INSUFFICIENT_RESOURCES};
 
 use crate::bus::{WindowsBus, reserved};
-use crate::executor::{BlockPoint, Place, Wait, WaitPoint};
+use crate::events;
+use crate::sys::child::ChildKey;
 use crate::sys::lock::SpinLock;
-use crate::sys::{handle, nt};
+use crate::sys::nt;
+use crate::sys::queue::WaitingQueue;
+use crate::sys::task::{BlockPoint, Place, Wait, WaitPoint};
 
-/// What tells one child from another: KMDF compares it byte by byte.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct ChildId {
-    /// KMDF's header.
-    pub header: WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER,
-    /// The slot as it stands in messages.
-    pub slot: u32,
-    /// Vendor and device.
-    pub model: u32,
-    /// The serial number.
-    pub serial: u32,
-}
-
-impl ChildId {
-    /// Bytes.
-    pub const SIZE: u32 = size_of::<ChildId>() as u32;
-
-    /// Whether this is what `function` is reported as.
-    pub fn is_of(&self, function: &FunctionInfo) -> bool {
-        let other = ChildId::of(function);
-        (self.slot, self.model, self.serial) == (other.slot, other.model, other.serial)
-    }
-
-    fn of(function: &FunctionInfo) -> ChildId {
-        let description = &function.description;
-        ChildId {
-            header: WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER { IdentificationDescriptionSize: ChildId::SIZE },
-            slot: description.slot.to_wire(),
-            model: u32::from(description.device) << 16 | u32::from(description.vendor),
-            serial: description.serial,
-        }
-    }
+/// What a function is reported by: its slot, vendor and device, and its serial number.
+pub fn id_of(function: &FunctionInfo) -> [u32; 3] {
+    let description = &function.description;
+    let model = u32::from(description.device) << 16 | u32::from(description.vendor);
+    [description.slot.to_wire(), model, description.serial]
 }
 
 /// One child.
@@ -63,7 +35,9 @@ pub struct Child {
     /// Where it stands.
     pub state: ChildState,
     /// Its device object, while there is one.
-    pub device: WDFDEVICE,
+    pub device: Option<ChildKey>,
+    /// Where requests to that wait for config blocks to change.
+    pub waiting: Option<WaitingQueue>,
     /// The messages that the PnP manager assigned.
     pub messages: Vec<Message>,
     /// What the host created for them.
@@ -72,11 +46,10 @@ pub struct Child {
     pub changed_blocks: u64,
 }
 
-// SAFETY: the handle may be used on any processor.
-unsafe impl Send for Child {}
-
 /// When to try again what failed for want of memory.
 const RETRY: Duration = Duration::from_millis(100);
+/// For how long. The whole bus waits meanwhile, a system that goes to sleep included.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many calls that transfer config blocks can wait at once on one bus.
 const CALLERS: usize = 16;
@@ -193,13 +166,21 @@ impl Children {
     }
 
     /// Reports a function to the PnP manager. PASSIVE_LEVEL.
-    pub fn publish(&self, bus: WDFDEVICE, function: &FunctionInfo) -> Result<(), PlatformError> {
+    pub fn publish(&self, bus: &WindowsBus, function: &FunctionInfo) -> Result<(), PlatformError> {
         let slot = function.description.slot;
+        // One that left when there was no memory to say so.
+        if self.with(slot, |child| child.state.reported) == Some(false) {
+            if !self.report_missing(bus, slot) {
+                return Err(PlatformError::OutOfMemory);
+            }
+            self.remove(slot);
+        }
         let state = ChildState { reported: true, ..ChildState::default() };
         let mut child = Some(Child {
             function: *function,
             state,
-            device: core::ptr::null_mut(),
+            device: None,
+            waiting: None,
             messages: Vec::new(),
             connected: Connected::new(),
             changed_blocks: 0,
@@ -215,53 +196,28 @@ impl Children {
         if !taken {
             return Err(PlatformError::Refused);
         }
-        let mut id = ChildId::of(function);
-        // SAFETY: the default child list of a live bus device, and a description of the size it was configured with.
-        let reported = unsafe {
-            let list = call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, bus);
-            call_unsafe_wdf_function_binding!(
-                WdfChildListAddOrUpdateChildDescriptionAsPresent,
-                list,
-                &mut id.header,
-                core::ptr::null_mut()
-            )
-        };
-        if reported < 0 {
+        bus.report_present(id_of(function)).map_err(|_| {
             self.remove(slot);
-            return Err(PlatformError::OutOfMemory);
-        }
-        Ok(())
+            PlatformError::OutOfMemory
+        })
     }
 
     /// Takes a function off the list of children. At most DISPATCH_LEVEL. False without memory.
-    fn report_missing(&self, bus: WDFDEVICE, slot: Slot) -> bool {
+    fn report_missing(&self, bus: &WindowsBus, slot: Slot) -> bool {
         let leave = |child: &mut Child| {
             // Whoever still holds the bus interface reads all ones from here on.
             child.state.reported = false;
-            ChildId::of(&child.function)
+            id_of(&child.function)
         };
-        let Some(mut id) = self.with(slot, leave) else { return true };
-        // SAFETY: as in `publish`. A description that is not on the list is an error that changes nothing.
-        unsafe {
-            let list = call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, bus);
-            call_unsafe_wdf_function_binding!(WdfChildListUpdateChildDescriptionAsMissing, list, &mut id.header)
-                != STATUS_INSUFFICIENT_RESOURCES
-        }
+        let Some(id) = self.with(slot, leave) else { return true };
+        bus.report_missing(id) != Err(STATUS_INSUFFICIENT_RESOURCES)
     }
 
     /// Asks the PnP manager to eject a child. At most DISPATCH_LEVEL.
-    fn request_eject(&self, slot: Slot) {
-        let device = self.with(slot, |child| {
-            let device = child.device;
-            if !device.is_null() {
-                handle::reference(device.cast());
-            }
-            device
-        });
-        if let Some(device) = device.filter(|device| !device.is_null()) {
-            // SAFETY: WdfPdoRequestEject on a PDO that is kept alive by the reference.
-            unsafe { call_unsafe_wdf_function_binding!(WdfPdoRequestEject, device) };
-            handle::dereference(device.cast());
+    fn request_eject(&self, bus: &WindowsBus, slot: Slot) {
+        let key = self.with(slot, |child| child.device).flatten();
+        if let Some(device) = key.and_then(|key| bus.child(key)) {
+            device.request_eject();
         }
     }
 
@@ -280,6 +236,8 @@ pub struct Unpublish<'a> {
     leaving: Leaving,
     /// When a driver that does not let go has had long enough.
     overdue: Time,
+    /// Until when memory is waited for to report the function missing, once there was none.
+    patience: Option<Time>,
 }
 
 impl<'a> Unpublish<'a> {
@@ -287,7 +245,8 @@ impl<'a> Unpublish<'a> {
     pub fn new(bus: &'a WindowsBus, point: &'a WaitPoint, slot: Slot, reason: RemovalReason) -> Unpublish<'a> {
         let overdue = nt::now().after(bus.settings.request_timeout);
         let graceful = reason == RemovalReason::Eject;
-        Unpublish { bus, wait: point.wait(None), point, slot, graceful, leaving: Leaving::default(), overdue }
+        let (wait, leaving) = (point.wait(None), Leaving::default());
+        Unpublish { bus, wait, point, slot, graceful, leaving, overdue, patience: None }
     }
 }
 
@@ -303,16 +262,22 @@ impl Future for Unpublish<'_> {
             match state.leave(this.leaving, this.graceful, late) {
                 Leave::RequestEject => {
                     this.leaving.eject_requested = true;
-                    children.request_eject(this.slot);
+                    children.request_eject(this.bus, this.slot);
                 }
                 Leave::ReportMissing => {
                     // The list goes with the bus device: nobody needs to hear of it, and memory for it may never come.
-                    this.leaving.missing =
-                        children.report_missing(this.bus.device, this.slot) || this.bus.is_going_down();
+                    this.leaving.missing = children.report_missing(this.bus, this.slot) || this.bus.is_going_down();
+                    let now = nt::now();
                     // From here on the driver has as long again to take note of it.
-                    this.overdue = nt::now().after(this.bus.settings.request_timeout);
+                    this.overdue = now.after(this.bus.settings.request_timeout);
                     if !this.leaving.missing {
-                        this.wait = this.point.wait(Some(nt::now().after(RETRY)));
+                        if now >= *this.patience.get_or_insert_with(|| now.after(PATIENCE)) {
+                            let slot = this.slot;
+                            let text = format_args!("{slot}: no memory to report it missing: done when another comes");
+                            this.bus.report_line(events::ERROR, text);
+                            return Poll::Ready(());
+                        }
+                        this.wait = this.point.wait(Some(now.after(RETRY)));
                         if Pin::new(&mut this.wait).poll(context).is_pending() {
                             return Poll::Pending;
                         }

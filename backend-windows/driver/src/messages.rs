@@ -9,29 +9,26 @@ use hvpci_core::interrupt::InterruptRequest;
 use hvpci_core::wire::MsiEntry;
 use hvpci_core::{Slot, Time, driver};
 use hvpci_windows::interrupts::{self, Connection, MAX_MESSAGES, MessageTable, NoTable};
-use wdk_sys::{
-    NTSTATUS, STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES, WDFDEVICE,
-    WDFIORESLIST,
-};
+use wdk_sys::{NTSTATUS, STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES};
 
 use crate::bus::WindowsBus;
 use crate::children::Child;
 use crate::events;
-use crate::lists::append_descriptor;
-use crate::pdo::{caller, place, wait_for, with_child};
+use crate::pdo::{Device, caller, slot_of, wait_for, with_child};
 use crate::sys::mmio::MappedTable;
+use crate::sys::resources::Needs;
 
 /// Appends what a function needs to signal interrupts by message. Returns whether that is anything. PASSIVE_LEVEL.
-pub fn append_needs(bus: &WindowsBus, slot: Slot, list: WDFIORESLIST) -> Result<bool, NTSTATUS> {
+pub fn append_needs(bus: &WindowsBus, slot: Slot, list: &Needs<'_>) -> Result<bool, NTSTATUS> {
     match driver::message_capability(bus, slot) {
         Some(MessageCapability::MsiX { messages, .. }) => {
             for _ in 0..usize::from(messages).min(MAX_MESSAGES) {
-                append_descriptor(list, &interrupts::encode_need(1))?;
+                list.append(&interrupts::encode_need(1))?;
             }
             Ok(true)
         }
         Some(MessageCapability::Msi { messages, .. }) => {
-            append_descriptor(list, &interrupts::encode_need(messages))?;
+            list.append(&interrupts::encode_need(messages))?;
             Ok(true)
         }
         None => Ok(false),
@@ -42,8 +39,8 @@ pub fn append_needs(bus: &WindowsBus, slot: Slot, list: WDFIORESLIST) -> Result<
 /// function decodes. Waits for the host until `limit`, all in all. Nothing happens for a function to which none was
 /// assigned. PASSIVE_LEVEL.
 #[inline(never)]
-pub fn connect(device: WDFDEVICE, limit: Time) -> Result<(), NTSTATUS> {
-    let (bus, slot) = place(device)?;
+pub fn connect(device: Device<'_>, limit: Time) -> Result<(), NTSTATUS> {
+    let (bus, slot) = (device.bus(), slot_of(device)?);
     let count = with_child(device, |child| child.messages.len())?;
     if count == 0 {
         return Ok(());
@@ -98,7 +95,7 @@ fn create(
 
 /// Writes what the host created into the function.
 #[inline(never)]
-fn program(device: WDFDEVICE, bus: &WindowsBus, slot: Slot) -> Result<(), NTSTATUS> {
+fn program(device: Device<'_>, bus: &WindowsBus, slot: Slot) -> Result<(), NTSTATUS> {
     let count = with_child(device, |child| child.connected.len())?;
     // One by one: all of them are too much for the stack.
     let connected =
@@ -115,8 +112,8 @@ fn program(device: WDFDEVICE, bus: &WindowsBus, slot: Slot) -> Result<(), NTSTAT
 
 /// Switches a function's messages off and deletes them at the host, which is not waited for. At most DISPATCH_LEVEL.
 #[inline(never)]
-pub fn disconnect(device: WDFDEVICE) {
-    let Ok((bus, slot)) = place(device) else { return };
+pub fn disconnect(device: Device<'_>) {
+    let (bus, Ok(slot)) = (device.bus(), slot_of(device)) else { return };
     if !with_child(device, |child| child.connected.is_empty()).unwrap_or(true)
         && let Some(capability) = driver::message_capability(bus, slot)
     {
@@ -142,7 +139,7 @@ struct FunctionTable<'a> {
 }
 
 impl<'a> FunctionTable<'a> {
-    fn open(device: WDFDEVICE, bus: &'a WindowsBus, slot: Slot) -> Option<FunctionTable<'a>> {
+    fn open(device: Device<'_>, bus: &'a WindowsBus, slot: Slot) -> Option<FunctionTable<'a>> {
         let capability = driver::message_capability(bus, slot)?;
         let mapped = match capability {
             MessageCapability::MsiX { messages, bar, offset, .. } => {
@@ -150,7 +147,7 @@ impl<'a> FunctionTable<'a> {
                 let base = bars.get(usize::from(bar)).copied().flatten()?.checked_add(offset.into())?;
                 // Never more than is written: the table of a hostile host may be long.
                 let entries = u32::from(messages).min(MAX_MESSAGES as u32);
-                Some(MappedTable::map(base, entries * MSI_X_ENTRY)?)
+                Some(bus.map_table(base, entries * MSI_X_ENTRY)?)
             }
             MessageCapability::Msi { .. } => None,
         };

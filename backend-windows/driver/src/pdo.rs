@@ -5,233 +5,109 @@ use core::pin::{Pin, pin};
 
 use hvpci_core::driver::{self, RequestFailure};
 use hvpci_core::{Slot, Time};
-use hvpci_windows::ids::{Id, Ids};
+use hvpci_windows::ids::Ids;
 use hvpci_windows::interrupts;
 use hvpci_windows::resources::{self, Memory, MemoryNeed};
 use wdk_sys::{
-    _INTERFACE_TYPE, _WDF_POWER_DEVICE_STATE, _WDF_TRI_STATE, NTSTATUS, POWER_ACTION,
-    PWDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER, PWDFDEVICE_INIT, STATUS_DEVICE_CONFIGURATION_ERROR,
-    STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES, STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS,
-    ULONG, WDF_DEVICE_PNP_CAPABILITIES, WDF_NO_OBJECT_ATTRIBUTES, WDF_OBJECT_ATTRIBUTES, WDF_PDO_EVENT_CALLBACKS,
-    WDF_PNPPOWER_EVENT_CALLBACKS, WDF_POWER_DEVICE_STATE, WDFCHILDLIST, WDFCMRESLIST, WDFDEVICE, WDFIORESLIST,
-    WDFIORESREQLIST, WDFOBJECT, call_unsafe_wdf_function_binding,
+    NTSTATUS, STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_IO_TIMEOUT, STATUS_NO_SUCH_DEVICE,
 };
 
-use crate::bus::WindowsBus;
-use crate::children::{Caller, Child, ChildId};
+use crate::bus::{Parts, WindowsBus};
+use crate::children::{Caller, Child, id_of};
 use crate::events;
-use crate::executor::BlockPoint;
-use crate::fdo::status;
-use crate::lists::{append_need, assigned, assigned_twice};
-use crate::sys::handle::{self, Context};
-use crate::sys::{check, nt, unicode};
-use crate::{blocks, interface, messages};
+use crate::lists::{append_need, assigned_twice};
+use crate::messages;
+use crate::sys::child::{self, ChildInit, Functions};
+use crate::sys::nt;
+use crate::sys::resources::{Assigned, Requirements};
+use crate::sys::task::BlockPoint;
 
 /// English, as the texts are.
 const LOCALE: u32 = 0x409;
-/// The bus and the slot of a child device.
-pub fn place<'a>(device: WDFDEVICE) -> Result<(&'a WindowsBus, Slot), NTSTATUS> {
-    let context = handle::context(device.cast());
-    // SAFETY: the context of a child device names its bus, which the child keeps alive by a reference on its device.
-    let bus = unsafe { context.owner.cast::<WindowsBus>().as_ref() }.ok_or(STATUS_NO_SUCH_DEVICE)?;
-    let slot = u32::try_from(context.number).ok().and_then(Slot::from_wire).ok_or(STATUS_NO_SUCH_DEVICE)?;
-    Ok((bus, slot))
+
+/// A child device in a callback. Its number is its function's slot.
+pub type Device<'a> = child::Child<'a, Parts>;
+type Init<'a> = ChildInit<'a, Parts>;
+
+/// The slot of a child device.
+pub fn slot_of(device: Device<'_>) -> Result<Slot, NTSTATUS> {
+    u32::try_from(device.number()).ok().and_then(Slot::from_wire).ok_or(STATUS_NO_SUCH_DEVICE)
 }
 
 /// Runs `f` on the child that `device` stands for, unless the function has left or another one has taken its slot.
-pub fn with_child<R>(device: WDFDEVICE, f: impl FnOnce(&mut Child) -> R) -> Result<R, NTSTATUS> {
-    let (bus, slot) = place(device)?;
-    let own = |child: &mut Child| (child.device == device).then(|| f(child));
-    bus.children.with(slot, own).flatten().ok_or(STATUS_NO_SUCH_DEVICE)
+pub fn with_child<R>(device: Device<'_>, f: impl FnOnce(&mut Child) -> R) -> Result<R, NTSTATUS> {
+    let own = |child: &mut Child| (child.device == Some(device.key())).then(|| f(child));
+    device.bus().children.with(slot_of(device)?, own).flatten().ok_or(STATUS_NO_SUCH_DEVICE)
 }
 
 /// Whether the function that `device` stands for is still on the bus. At most DISPATCH_LEVEL.
-pub fn is_present(device: WDFDEVICE) -> bool {
+pub fn is_present(device: Device<'_>) -> bool {
     with_child(device, |child| child.state.reported).unwrap_or(false)
 }
 
-/// EvtChildListCreateDevice.
-pub unsafe extern "C" fn evt_create_device(
-    list: WDFCHILDLIST,
-    id: PWDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER,
-    init: PWDFDEVICE_INIT,
-) -> NTSTATUS {
-    // SAFETY: KMDF hands over a description of the size that was configured, which is that of a ChildId, and the list of a
-    // live bus device.
-    let (id, parent) = unsafe {
-        let parent = call_unsafe_wdf_function_binding!(WdfChildListGetDevice, list);
-        (id.cast::<ChildId>().read(), parent)
-    };
-    status(create(parent, id, init))
-}
-
-fn create(parent: WDFDEVICE, id: ChildId, mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
-    let owner = handle::context(parent.cast()).owner;
-    // SAFETY: the context of a bus device is its bus, alive while its child list is.
-    let bus = unsafe { owner.cast::<WindowsBus>().as_ref() }.ok_or(STATUS_NO_SUCH_DEVICE)?;
-    let slot = Slot::from_wire(id.slot).ok_or(STATUS_NO_SUCH_DEVICE)?;
-    // Another function may have taken the slot since the description was reported.
-    let same = |child: &mut Child| id.is_of(&child.function).then_some(child.function);
-    let function = bus.children.with(slot, same).flatten().ok_or(STATUS_NO_SUCH_DEVICE)?;
-    let ids = Ids(&function.description);
-    name(init, &ids)?;
-    add_ids(init, &ids)?;
-
-    let mut pnp = WDF_PNPPOWER_EVENT_CALLBACKS {
-        Size: size_of::<WDF_PNPPOWER_EVENT_CALLBACKS>() as ULONG,
-        EvtDevicePrepareHardware: Some(evt_prepare_hardware),
-        EvtDeviceReleaseHardware: Some(evt_release_hardware),
-        EvtDeviceD0Entry: Some(evt_d0_entry),
-        EvtDeviceD0Exit: Some(evt_d0_exit),
-        ..WDF_PNPPOWER_EVENT_CALLBACKS::default()
-    };
-    let mut events = WDF_PDO_EVENT_CALLBACKS {
-        Size: size_of::<WDF_PDO_EVENT_CALLBACKS>() as ULONG,
-        EvtDeviceResourceRequirementsQuery: Some(evt_requirements_query),
-        EvtDeviceEject: Some(evt_eject),
-        ..WDF_PDO_EVENT_CALLBACKS::default()
-    };
-    let mut attributes =
-        WDF_OBJECT_ATTRIBUTES { EvtDestroyCallback: Some(evt_destroy), ..handle::attributes_with_context() };
-    let mut capabilities = WDF_DEVICE_PNP_CAPABILITIES {
-        Size: size_of::<WDF_DEVICE_PNP_CAPABILITIES>() as ULONG,
-        LockSupported: _WDF_TRI_STATE::WdfUseDefault,
-        EjectSupported: _WDF_TRI_STATE::WdfTrue,
-        Removable: _WDF_TRI_STATE::WdfTrue,
-        DockDevice: _WDF_TRI_STATE::WdfFalse,
-        // Unique on this bus only.
-        UniqueID: _WDF_TRI_STATE::WdfFalse,
-        SilentInstall: _WDF_TRI_STATE::WdfUseDefault,
-        SurpriseRemovalOK: _WDF_TRI_STATE::WdfTrue,
-        HardwareDisabled: _WDF_TRI_STATE::WdfUseDefault,
-        NoDisplayInUI: _WDF_TRI_STATE::WdfUseDefault,
-        Address: ids.address(),
-        UINumber: function.description.serial,
-    };
-    let mut device = core::ptr::null_mut();
-    // SAFETY: EvtChildListCreateDevice hands over `init`; the structures are initialised and KMDF copies them.
-    unsafe {
-        call_unsafe_wdf_function_binding!(WdfDeviceInitSetPnpPowerEventCallbacks, init, &mut pnp);
-        call_unsafe_wdf_function_binding!(WdfPdoInitSetEventCallbacks, init, &mut events);
-        interface::take_config_irps(init)?;
-        check(call_unsafe_wdf_function_binding!(WdfDeviceCreate, &mut init, &mut attributes, &mut device))?;
-        call_unsafe_wdf_function_binding!(WdfDeviceSetPnpCapabilities, device, &mut capabilities);
+impl Functions for Parts {
+    fn create_child(bus: &WindowsBus, id: [u32; 3], mut init: Init<'_>) -> Result<(), NTSTATUS> {
+        let [number, ..] = id;
+        let slot = Slot::from_wire(number).ok_or(STATUS_NO_SUCH_DEVICE)?;
+        // Another function may have taken the slot since the description was reported.
+        let same = |child: &mut Child| (id_of(&child.function) == id).then_some(child.function);
+        let function = bus.children.with(slot, same).flatten().ok_or(STATUS_NO_SUCH_DEVICE)?;
+        let ids = Ids(&function.description);
+        name(&mut init, &ids)?;
+        add_ids(&mut init, &ids)?;
+        let device = init.create(number.into(), ids.address(), function.description.serial)?;
+        device.offer_bus_interface()?;
+        device.offer_block_interface(function.description.serial)?;
+        let mut waiting = Some(device.make_queues()?);
+        // What is not taken over is dropped here, without the lock.
+        let adopted = bus.children.with(slot, |child| {
+            let same = id_of(&child.function) == id;
+            if same {
+                child.device = Some(device.key());
+                core::mem::swap(&mut child.waiting, &mut waiting);
+                child.state.created = true;
+                child.state.ejected = false;
+            }
+            same
+        });
+        if adopted == Some(true) { Ok(()) } else { Err(STATUS_NO_SUCH_DEVICE) }
     }
-    // The bus stays while the child's memory does; `evt_destroy` gives the reference back.
-    handle::reference(parent.cast());
-    let context = Context { owner, number: u64::from(id.slot), ..Context::default() };
-    handle::set_context(device.cast(), context);
-    interface::offer(device)?;
-    let other = blocks::offer(device, function.description.serial)?.cast();
-    handle::reference(other);
-    handle::set_context(device.cast(), Context { other, ..context });
-    let adopted = bus.children.with(slot, |child| {
-        let same = id.is_of(&child.function);
-        if same {
-            child.device = device;
-            child.state.created = true;
-            child.state.ejected = false;
+
+    fn destroyed(device: Device<'_>) {
+        let forget = |child: &mut Child| {
+            child.device = None;
+            (child.state.created, child.state.started) = (false, false);
+            child.waiting.take()
+        };
+        // The queue is dropped here, without the lock.
+        drop(with_child(device, forget));
+        device.bus().wake_publisher();
+    }
+
+    /// The BARs, where the bus has placed them.
+    fn requirements(device: Device<'_>, requirements: &Requirements<'_>) -> Result<(), NTSTATUS> {
+        let (bus, slot) = (device.bus(), slot_of(device)?);
+        let function = with_child(device, |child| child.function)?;
+        requirements.set_pci_slot(slot.to_wire());
+        // With messages, or, where nobody can give any, without.
+        for with_messages in [true, false] {
+            let list = requirements.new_list()?;
+            if with_messages && !messages::append_needs(bus, slot, &list.needs)? {
+                // The list is deleted with the requirements.
+                continue;
+            }
+            for bar in function.layout.iter() {
+                let Some(Some(base)) = function.bars.get(usize::from(bar.index)) else { continue };
+                append_need(&list.needs, &MemoryNeed::fixed(*base, bar.size, bar.prefetchable))?;
+            }
+            list.append_to_requirements()?;
         }
-        same
-    });
-    if adopted == Some(true) { Ok(()) } else { Err(STATUS_NO_SUCH_DEVICE) }
-}
-
-/// Gives the device its identifiers.
-#[inline(never)]
-fn name(init: PWDFDEVICE_INIT, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
-    let (device, instance, text, location) = (ids.device(), ids.instance(), ids.description(), ids.location(0));
-    let string = |id: &Id| unicode(id.units());
-    // SAFETY: EvtChildListCreateDevice hands over `init`; KMDF copies every string, each of which outlives its call.
-    unsafe {
-        check(call_unsafe_wdf_function_binding!(WdfPdoInitAssignDeviceID, init, &string(&device)))?;
-        check(call_unsafe_wdf_function_binding!(WdfPdoInitAssignInstanceID, init, &string(&instance)))?;
-        check(call_unsafe_wdf_function_binding!(
-            WdfPdoInitAddDeviceText,
-            init,
-            &string(&text),
-            &string(&location),
-            LOCALE
-        ))?;
-        call_unsafe_wdf_function_binding!(WdfPdoInitSetDefaultLocale, init, LOCALE);
+        Ok(())
     }
-    Ok(())
-}
 
-/// Gives the device the lists by which a driver is found for it.
-#[inline(never)]
-fn add_ids(init: PWDFDEVICE_INIT, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
-    for id in &ids.hardware() {
-        // SAFETY: EvtChildListCreateDevice hands over `init`; KMDF copies the string, which outlives the call.
-        check(unsafe { call_unsafe_wdf_function_binding!(WdfPdoInitAddHardwareID, init, &unicode(id.units())) })?;
-    }
-    for id in &ids.compatible() {
-        // SAFETY: as above.
-        check(unsafe { call_unsafe_wdf_function_binding!(WdfPdoInitAddCompatibleID, init, &unicode(id.units())) })?;
-    }
-    Ok(())
-}
-
-/// The device is gone for good, or could not be made.
-unsafe extern "C" fn evt_destroy(device: WDFOBJECT) {
-    let Ok((bus, _)) = place(device.cast()) else { return };
-    let _ = with_child(device.cast(), |child| {
-        child.device = core::ptr::null_mut();
-        (child.state.created, child.state.started) = (false, false);
-    });
-    blocks::release(device.cast());
-    bus.wake_publisher();
-    handle::dereference(bus.device.cast());
-}
-
-/// EvtDeviceResourceRequirementsQuery: the BARs, where the bus has placed them.
-unsafe extern "C" fn evt_requirements_query(device: WDFDEVICE, requirements: WDFIORESREQLIST) -> NTSTATUS {
-    status(requirements_of(device, requirements))
-}
-
-fn requirements_of(device: WDFDEVICE, requirements: WDFIORESREQLIST) -> Result<(), NTSTATUS> {
-    let (bus, slot) = place(device)?;
-    let function = with_child(device, |child| child.function)?;
-    // SAFETY: the requirements list that KMDF hands to the callback.
-    unsafe {
-        call_unsafe_wdf_function_binding!(
-            WdfIoResourceRequirementsListSetInterfaceType,
-            requirements,
-            _INTERFACE_TYPE::PCIBus
-        );
-        call_unsafe_wdf_function_binding!(WdfIoResourceRequirementsListSetSlotNumber, requirements, slot.to_wire());
-    }
-    // With messages, or, where nobody can give any, without.
-    for with_messages in [true, false] {
-        let list = new_list(requirements)?;
-        if with_messages && !messages::append_needs(bus, slot, list)? {
-            // The list is deleted with the requirements.
-            continue;
-        }
-        for bar in function.layout.iter() {
-            let Some(Some(base)) = function.bars.get(usize::from(bar.index)) else { continue };
-            append_need(list, &MemoryNeed::fixed(*base, bar.size, bar.prefetchable))?;
-        }
-        // SAFETY: as above; the list is complete.
-        check(unsafe {
-            call_unsafe_wdf_function_binding!(WdfIoResourceRequirementsListAppendIoResList, requirements, list)
-        })?;
-    }
-    Ok(())
-}
-
-fn new_list(requirements: WDFIORESREQLIST) -> Result<WDFIORESLIST, NTSTATUS> {
-    let mut list = core::ptr::null_mut();
-    // SAFETY: WdfIoResourceListCreate at PASSIVE_LEVEL on the list that KMDF handed to the callback.
-    check(unsafe {
-        call_unsafe_wdf_function_binding!(WdfIoResourceListCreate, requirements, WDF_NO_OBJECT_ATTRIBUTES, &mut list)
-    })?;
-    Ok(list)
-}
-
-unsafe extern "C" fn evt_prepare_hardware(device: WDFDEVICE, raw: WDFCMRESLIST, translated: WDFCMRESLIST) -> NTSTATUS {
-    let prepare = || {
-        let (bus, slot) = place(device)?;
+    fn prepare(device: Device<'_>, raw: Assigned<'_>, translated: Assigned<'_>) -> Result<(), NTSTATUS> {
+        let (bus, slot) = (device.bus(), slot_of(device)?);
         let function = with_child(device, |child| child.function)?;
         // The host is told the addresses that the bus placed: others than those must not be handed to the driver.
         let known = |memory: &Memory| {
@@ -240,8 +116,8 @@ unsafe extern "C" fn evt_prepare_hardware(device: WDFDEVICE, raw: WDFCMRESLIST, 
                 base == Some(memory.base) && bar.size == memory.size
             })
         };
-        if !assigned(translated).filter_map(|descriptor| resources::decode_cm(&descriptor)).all(|memory| known(&memory))
-        {
+        let mut memory = translated.iter().filter_map(|descriptor| resources::decode_cm(&descriptor));
+        if !memory.all(|memory| known(&memory)) {
             events::write(events::ERROR, format_args!("{slot}: the PnP manager moved a BAR"));
             return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
         }
@@ -258,12 +134,10 @@ unsafe extern "C" fn evt_prepare_hardware(device: WDFDEVICE, raw: WDFCMRESLIST, 
         })?;
         driver::function_bound(bus, slot, true);
         Ok(())
-    };
-    status(prepare())
-}
+    }
 
-unsafe extern "C" fn evt_release_hardware(device: WDFDEVICE, _: WDFCMRESLIST) -> NTSTATUS {
-    if let Ok((bus, slot)) = place(device) {
+    fn release(device: Device<'_>) {
+        let (bus, Ok(slot)) = (device.bus(), slot_of(device)) else { return };
         // A function that was idle has not left D0 in the host's eyes: EvtDeviceD0Exit came when it idled.
         if with_child(device, |child| core::mem::take(&mut child.state.kept_mapped)) == Ok(true) {
             power_down(device, bus, slot, power_deadline(bus));
@@ -276,13 +150,10 @@ unsafe extern "C" fn evt_release_hardware(device: WDFDEVICE, _: WDFCMRESLIST) ->
         }
         bus.wake_publisher();
     }
-    STATUS_SUCCESS
-}
 
-/// The function's driver starts, or comes back from D3: the host maps its BARs now, once.
-unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE_STATE) -> NTSTATUS {
-    let enter = || {
-        let (bus, slot) = place(device)?;
+    /// The function's driver starts, or comes back from D3: the host maps its BARs now, once.
+    fn enters_d0(device: Device<'_>) -> Result<(), NTSTATUS> {
+        let (bus, slot) = (device.bus(), slot_of(device)?);
         if with_child(device, |child| core::mem::take(&mut child.state.kept_mapped))? {
             return Ok(());
         }
@@ -291,25 +162,42 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
             .and_then(|()| messages::connect(device, limit).inspect_err(|_| power_down(device, bus, slot, limit)));
         bus.report_ledger(slot);
         powered
-    };
-    status(enter())
+    }
+
+    /// The function's driver stops, or idles.
+    fn leaves_d0(device: Device<'_>, idles: bool) {
+        let (bus, Ok(slot)) = (device.bus(), slot_of(device)) else { return };
+        if idles && bus.settings.keep_mapped_in_d3 && with_child(device, |child| child.state.kept_mapped = true).is_ok()
+        {
+            return;
+        }
+        // A child that has left is powered down by the host.
+        if with_child(device, |_| ()).is_ok() {
+            power_down(device, bus, slot, power_deadline(bus));
+            bus.report_ledger(slot);
+        }
+    }
+
+    /// The PnP manager has removed the device's driver, as the host asked: `Unpublish` goes on.
+    fn ejected(device: Device<'_>) {
+        let _ = with_child(device, |child| child.state.ejected = true);
+        device.bus().wake_publisher();
+    }
 }
 
-/// The function's driver stops, or idles.
-unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, target: WDF_POWER_DEVICE_STATE) -> NTSTATUS {
-    let Ok((bus, slot)) = place(device) else { return STATUS_SUCCESS };
-    // SAFETY: WdfDeviceGetSystemPowerAction on a live device, in a power callback.
-    let action = unsafe { call_unsafe_wdf_function_binding!(WdfDeviceGetSystemPowerAction, device) };
-    let idles = target == _WDF_POWER_DEVICE_STATE::WdfPowerDeviceD3 && action == POWER_ACTION::PowerActionNone;
-    if idles && bus.settings.keep_mapped_in_d3 && with_child(device, |child| child.state.kept_mapped = true).is_ok() {
-        return STATUS_SUCCESS;
-    }
-    // A child that has left is powered down by the host.
-    if with_child(device, |_| ()).is_ok() {
-        power_down(device, bus, slot, power_deadline(bus));
-        bus.report_ledger(slot);
-    }
-    STATUS_SUCCESS
+/// Gives the device its identifiers.
+#[inline(never)]
+fn name(init: &mut Init<'_>, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
+    init.device_id(ids.device().units())?;
+    init.instance_id(ids.instance().units())?;
+    init.text(ids.description().units(), ids.location(0).units(), LOCALE)
+}
+
+/// Gives the device the lists by which a driver is found for it.
+#[inline(never)]
+fn add_ids(init: &mut Init<'_>, ids: &Ids<'_>) -> Result<(), NTSTATUS> {
+    ids.hardware().iter().try_for_each(|id| init.hardware_id(id.units()))?;
+    ids.compatible().iter().try_for_each(|id| init.compatible_id(id.units()))
 }
 
 /// Until when a power callback that begins now may wait, all in all.
@@ -328,7 +216,7 @@ fn power_up(bus: &WindowsBus, slot: Slot, limit: Time) -> Result<(), NTSTATUS> {
 /// Takes a function's interrupts and its map back. A host that does not answer is not asked twice; after `limit` it is
 /// asked, and not waited for.
 #[inline(never)]
-fn power_down(device: WDFDEVICE, bus: &WindowsBus, slot: Slot, limit: Time) {
+fn power_down(device: Device<'_>, bus: &WindowsBus, slot: Slot, limit: Time) {
     messages::disconnect(device);
     let Ok(point) = caller(bus) else { return };
     let wait = |deadline| point.point.wait(deadline);
@@ -363,13 +251,4 @@ pub fn wait_for<T>(
             Err(STATUS_IO_TIMEOUT)
         }
     }
-}
-
-/// The PnP manager has removed the device's driver, as the host asked: `Unpublish` goes on.
-unsafe extern "C" fn evt_eject(device: WDFDEVICE) -> NTSTATUS {
-    let _ = with_child(device, |child| child.state.ejected = true);
-    if let Ok((bus, _)) = place(device) {
-        bus.wake_publisher();
-    }
-    STATUS_SUCCESS
 }

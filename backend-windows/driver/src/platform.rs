@@ -9,12 +9,11 @@ use hvpci_core::{InstanceId, Slot, Time};
 use hvpci_windows::ranges::Ranges;
 
 use crate::bus::WindowsBus;
+use crate::channel::{Line, Port};
 use crate::children::Unpublish;
-use crate::memory::{self, Boxed};
-use crate::sys::kmcl::ChannelObject;
-use crate::sys::mmio::MappedWindow;
+use crate::sys::memory::{self, Boxed};
 use crate::sys::nt;
-use crate::{blocks, channel, events};
+use crate::{blocks, events};
 
 /// The sending side while there is no channel.
 struct NoChannel;
@@ -32,7 +31,7 @@ impl WindowsBus {
     }
 }
 
-/// Written out, without `async_trait`, because its boxes cannot fail: these come from the bus's [`crate::memory::Reserve`].
+/// Written out, without `async_trait`, because its boxes cannot fail: these come from the bus's [`crate::sys::memory::Reserve`].
 /// The work items that poll them run at PASSIVE_LEVEL, where the operations may block.
 impl Platform for WindowsBus {
     fn instance(&self) -> InstanceId {
@@ -45,7 +44,7 @@ impl Platform for WindowsBus {
 
     fn with_bus(&self, f: &mut dyn FnMut(&mut Bus, &mut dyn PacketPort)) {
         self.engine.with(|engine| match &mut engine.channel {
-            Some(channel) => f(&mut engine.bus, &mut **channel),
+            Some(channel) => f(&mut engine.bus, &mut Port { bus: self, channel }),
             None => f(&mut engine.bus, &mut NoChannel),
         });
     }
@@ -78,13 +77,13 @@ impl Platform for WindowsBus {
     where
         'a: 'b,
     {
-        let handle = self.engine.with(|engine| {
+        let line = self.engine.with(|engine| {
             let channel = engine.channel.as_mut()?;
-            // Packets may come and go before VmbChannelEnable returns.
+            // Packets may come and go before the channel is open for us.
             channel.set_open(true);
-            Some(channel.handle())
+            Some(channel.line())
         });
-        let opened = handle.is_some_and(|handle| channel::enable(handle).is_ok());
+        let opened = line.is_some_and(|line| line.enable().is_ok());
         if !opened {
             self.engine.with(|engine| engine.channel.iter_mut().for_each(|channel| channel.set_open(false)));
         }
@@ -145,7 +144,7 @@ impl Platform for WindowsBus {
         'a: 'c,
         'b: 'c,
     {
-        self.ready(self.children.publish(self.device, function))
+        self.ready(self.children.publish(self, function))
     }
 
     fn unpublish<'a, 'b>(&'a self, slot: Slot, reason: RemovalReason) -> Boxed<'b, ()>
@@ -185,19 +184,19 @@ impl Platform for WindowsBus {
 }
 
 impl WindowsBus {
-    /// Marks the channel closed, and returns its handle to the one caller that found it open. At most DISPATCH_LEVEL.
-    pub(crate) fn take_open_channel(&self) -> Option<*mut ChannelObject> {
+    /// Marks the channel closed, and returns it to the one caller that found it open. At most DISPATCH_LEVEL.
+    fn take_open_channel(&self) -> Option<Line> {
         self.engine.with(|engine| {
             let channel = engine.channel.as_mut().filter(|channel| channel.is_open())?;
             channel.set_open(false);
-            Some(channel.handle())
+            Some(channel.line())
         })
     }
 
     /// Closes the channel, unless that was done, by us or by the host. PASSIVE_LEVEL.
     pub(crate) fn shut_channel(&self) {
-        if let Some(handle) = self.take_open_channel() {
-            channel::disable(handle);
+        if let Some(line) = self.take_open_channel() {
+            line.disable();
         }
     }
 
@@ -205,14 +204,14 @@ impl WindowsBus {
     pub(crate) fn unmap_config_window(&self) {
         let (window, base) = self.config.with(|config| (config.window.0.take(), core::mem::take(&mut config.base)));
         if let Some(window) = window {
-            window.unmap();
+            drop(window);
             self.ranges.with(|ranges| ranges.give_back(base));
         }
     }
 
     fn map_config_window(&self) -> Result<u64, PlatformError> {
         let base = self.ranges.with(Ranges::take_config_window).ok_or(PlatformError::NoMmioSpace)?;
-        let Some(window) = MappedWindow::map(base) else {
+        let Some(window) = self.map_window(base) else {
             self.ranges.with(|ranges| ranges.give_back(base));
             return Err(PlatformError::OutOfMemory);
         };

@@ -240,7 +240,7 @@ impl Bus {
         Next::Wait
     }
 
-    /// Background maps: all are started, none is waited for.
+    /// Background maps: all are started, none is waited for here (what they keep from the OS is in [`Bus::poll_publish`]).
     fn step_prefetch(&mut self) -> Next {
         if let Some(slot) = self.first_wanted(|child| child.prefetch == Prefetch::Announced) {
             if let Some(child) = self.child_mut(slot) {

@@ -48,8 +48,8 @@ pub(super) enum Prefetch {
     Announced,
     /// The request is in the table.
     Queued,
-    /// The request was sent.
-    Running,
+    /// The request was sent. Until then the function is kept from the OS; without a time it is not kept any longer.
+    Running(Option<Time>),
     /// It ended; the config half is to be told.
     Finished(bool),
     /// The config half was told.
@@ -153,9 +153,17 @@ impl Child {
     /// The background map is over, or will not be heard of any more.
     pub fn end_prefetch(&mut self) {
         self.prefetch = match self.prefetch {
-            Prefetch::Announced | Prefetch::Queued | Prefetch::Running => Prefetch::Finished(false),
+            Prefetch::Announced | Prefetch::Queued | Prefetch::Running(_) => Prefetch::Finished(false),
             other => other,
         };
+    }
+
+    /// Until when the background map that runs keeps the function from the OS.
+    pub fn kept_until(&self) -> Option<Time> {
+        match self.prefetch {
+            Prefetch::Running(until) => until,
+            _ => None,
+        }
     }
 
     /// It does not answer any more, and the config half has not heard of it.

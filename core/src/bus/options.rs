@@ -17,6 +17,10 @@ pub struct Deadlines {
     /// functions of all buses of a VM one after the other, and a bus does not know of the others: at 1.8 s for 128 GiB, 40
     /// functions take longer than a minute.
     pub map: Duration,
+    /// How long the map that [`Policy::Prefetch`] has begun keeps a function from the OS. A function that is shown earlier
+    /// has its configuration written by the OS meanwhile, and a write of COMMAND waits in the host for the map, with the
+    /// processor that wrote it. After this long the function is shown all the same: the host may never answer.
+    pub prefetch: Duration,
     /// The completion of D0EXIT (pci-hyperv waits 10 s, `reference/protocol.md` section 11).
     pub d0_exit: Duration,
     /// The first list of functions, after it was asked for (config-space style) or after D0 entry (message style).
@@ -31,7 +35,8 @@ impl Default for Deadlines {
         let minute = Duration::from_secs(60);
         // Enough for 42 TiB of BARs at 1.8 s for 128 GiB.
         let map = Duration::from_secs(10 * 60);
-        Deadlines { request: minute, map, d0_exit: Duration::from_secs(10), relations: minute, eject: minute }
+        let d0_exit = Duration::from_secs(10);
+        Deadlines { request: minute, map, prefetch: minute, d0_exit, relations: minute, eject: minute }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The publisher's half: showing functions to the OS and taking them away.
 
-use super::child::{Child, Shown};
+use super::child::{Child, Prefetch, Shown};
 use super::phase::{Goal, Wind};
 use super::{Bus, FunctionError, PublishAction};
 use crate::Slot;
@@ -10,7 +10,8 @@ impl Bus {
     /// What the publisher is to do next; `None` while it is at something or when there is nothing. Sleepable contexts.
     ///
     /// Functions are taken away as soon as they leave, the highest slot first. A function is shown once every function
-    /// that the host listed is ready or has failed, and every background map has been sent for; the lowest slot first.
+    /// that the host listed is ready or has failed, and every background map has been sent for; the lowest slot first. The
+    /// lowest one's own background map is waited for, as long as [`super::Deadlines::prefetch`] says.
     pub fn poll_publish(&mut self) -> Option<PublishAction> {
         if self.publishing.is_some() {
             return None;
@@ -50,8 +51,9 @@ impl Bus {
         if !all_ready() || !self.prefetches_started() {
             return None;
         }
-        let slot = self.first_wanted(|child| child.shown == Shown::No)?;
-        Some(PublishAction::Publish { slot })
+        let child = self.children.iter().find(|child| child.wanted() && child.shown == Shown::No)?;
+        let mapping = child.kept_until().is_some() || matches!(child.prefetch, Prefetch::Finished(_));
+        (!mapping).then_some(PublishAction::Publish { slot: child.description.slot })
     }
 
     fn ready(&self, child: &Child) -> bool {

@@ -15,7 +15,8 @@ impl Bus {
     pub fn poll_timeout(&self) -> Option<Time> {
         let fresh = self.can_send() && self.first_sendable().is_some_and(|entry| entry.deadline.is_none());
         let ejects = self.children.iter().filter_map(|child| child.eject_deadline);
-        let deadlines = self.table.next_deadline().into_iter().chain(self.listed.deadline).chain(ejects);
+        let kept = self.children.iter().filter(|child| child.wanted()).filter_map(super::child::Child::kept_until);
+        let deadlines = self.table.next_deadline().into_iter().chain(self.listed.deadline).chain(ejects).chain(kept);
         if fresh || self.stirred { Some(Time::ZERO) } else { deadlines.min() }
     }
 
@@ -32,6 +33,9 @@ impl Bus {
         }
         for at in 0..self.children.len() {
             let Some(child) = self.children.get_mut(at) else { break };
+            if child.kept_until().is_some_and(|until| until <= now) {
+                child.prefetch = Prefetch::Running(None);
+            }
             if child.eject_deadline.is_some_and(|at| at <= now) {
                 child.eject_deadline = None;
                 let slot = child.description.slot;

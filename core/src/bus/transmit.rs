@@ -80,7 +80,7 @@ impl Bus {
         let mut buf = [0u8; GUEST_MESSAGE_BUFFER];
         let Some((length, slot)) = self.encode(due, &mut buf) else {
             // What cannot be put into bytes was checked when it was submitted; dropping it keeps the line moving.
-            self.drop_unsendable(due);
+            self.drop_unsendable(now, due);
             return true;
         };
         let transmit = match due {
@@ -92,7 +92,7 @@ impl Bus {
                 count(&mut self.counters.sent);
                 self.stirred = true;
                 self.count_message(slot);
-                self.sent(due);
+                self.sent(now, due);
                 true
             }
             Err(SendError::Busy) => {
@@ -129,7 +129,7 @@ impl Bus {
         Transmit { transaction_id: id, wants_completion: true }
     }
 
-    fn sent(&mut self, due: &Due) {
+    fn sent(&mut self, now: Time, due: &Due) {
         match *due {
             Due::Entry(id) => {
                 let Some(entry) = self.table.get_mut(id) else { return };
@@ -141,8 +141,9 @@ impl Bus {
                 if matches!(entry.work(), Some(Work::QueryRelations)) {
                     self.table.remove(id);
                 }
+                let until = now.after(self.options.deadlines.prefetch);
                 if let Some(child) = prefetch.and_then(|slot| self.child_mut(slot)) {
-                    child.prefetch = Prefetch::Running;
+                    child.prefetch = Prefetch::Running(Some(until));
                 }
             }
             Due::Delete(at, ..) => {
@@ -162,7 +163,7 @@ impl Bus {
         }
     }
 
-    fn drop_unsendable(&mut self, due: &Due) {
+    fn drop_unsendable(&mut self, now: Time, due: &Due) {
         match *due {
             Due::Entry(id) => match self.table.get_mut(id) {
                 Some(entry) if entry.waiter == Waiter::Caller => {
@@ -172,7 +173,7 @@ impl Bus {
                     self.table.remove(id);
                 }
             },
-            _ => self.sent(due),
+            _ => self.sent(now, due),
         }
     }
 

@@ -181,6 +181,8 @@ block_listener() {
 	do_holder listen
 	do_host eject 0 1
 	await 30 bound_count 2 || bad "still bound after EJECT"
+	# unbound is not given back: the host's slot is free when the guest has said so
+	await 30 slot_free 0 1 || bad "not given back"
 	do_host add 0 1 1 0
 	await 30 bound_count 3 || bad "not bound again"
 	do_host invalidate 0 1 0x20

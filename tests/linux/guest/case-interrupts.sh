@@ -105,3 +105,49 @@ lost_message() {
 	say "result lost_message done=1"
 	unload
 }
+
+# vectors_at_once KIND: four functions of a bus ask for 32 vectors each at the same time, with a host that is slow to make them. Each
+# gets all of its own. Needs as many processors: who waits for an interrupt keeps his.
+vectors_at_once() {
+	load_host buses=1 functions=4 device=nvme message_us=2000
+	load_driver $1
+	do_host go
+	await 30 shown 4 || bad "not all functions are shown"
+	load_testdrv vectors=32 async_probe
+	await 30 bound_count 4 || bad "$n of 4 bound"
+	say "result vectors_at_once $(sed -n 's/.* probe_ns=\([0-9]*\) bound_ns=\([0-9]*\) .*/probed=\1 bound=\2/p' $drv | tr '\n' ' ')"
+	at_once || bad "they did not ask at once"
+	[ $(grep -c "^function .* irqs=32 " $host/state) = 4 ] || bad "interrupts at the host: $(sed -n 's/^function .* \(irqs=[0-9]*\) .*/\1/p' $host/state | tr '\n' ' ')"
+	fire_all 32
+	books fired
+	unload
+}
+shown() { [ $(ls /sys/bus/pci/devices | grep -c "^1001:") = $1 ]; }
+# The last one began before the first one was done.
+at_once() {
+	last=$(sed 's/.* probe_ns=\([0-9]*\) .*/\1/' $drv | sort -n | tail -n 1)
+	first=$(sed 's/.* bound_ns=\([0-9]*\) .*/\1/' $drv | sort -n | head -n 1)
+	[ $last -lt $first ]
+}
+
+# lost_unmasking: an interrupt is lost to its function just while it is being unmasked (hvpci_racer). It stays masked: its message may
+# soon be somebody else's.
+lost_unmasking() {
+	load_host buses=1
+	load_driver ours
+	insmod /hvpci_racer.ko || bad "insmod hvpci_racer"
+	load_testdrv vectors=1
+	do_host go
+	await 30 bound_count 1 || bad "not bound"
+	dmesg | grep -q "racer: interrupt .* is lost" || bad "no interrupt was lost"
+	do_host_fails fire 0 0 0
+	grep -q "^fire .* message=0 refused=Masked" $host/state || bad "it is not masked: $(grep ^fire $host/state)"
+	rmmod hvpci_racer || bad "rmmod hvpci_racer"
+	rmmod hvpci_testdrv || bad "rmmod hvpci_testdrv"
+	load_testdrv vectors=1
+	await 10 bound_count 1 || bad "not bound again"
+	do_host fire 0 0 0
+	await 10 counted 1 || bad "the next one: $(cat $drv)"
+	say "result lost_unmasking done=1"
+	unload
+}

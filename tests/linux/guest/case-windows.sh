@@ -25,3 +25,41 @@ neighbours() {
 	books fired
 	unload
 }
+
+holder_count() { sed -n "s/.* $1=\([0-9]*\) .*/\1/p" $holder; }
+shows_windows() { [ "$(holder_count windows)" = $1 ]; }
+
+# walked_windows: a window is taken off the lists of a bridge while somebody walks them without a lock, as the PCI core's own readers
+# do: the entries that were seen stay linked, show no window, and are used for the next one. (The engine gives back a window that
+# functions lay in only after the bridge has gone, so the holder has the module do it.)
+walked_windows() {
+	start ours buses=1
+	load_holder
+	do_host go
+	await 30 bound_count 1 || bad "not bound"
+	do_host add 0 1 0 128
+	await 30 bound_count 2 || bad "the added function has no driver: $n bound"
+	do_holder hold $(first_function)
+	do_holder walk
+	entries=$(holder_count entries)
+	shows_windows 4 || bad "not two windows on two lists: $(cat $holder)"
+	round=0
+	while [ $round -lt 3 ]; do
+		do_host remove 0 1
+		await 30 bound_count 1 || bad "round $round: still bound"
+		do_holder drop
+		shows_windows 2 || bad "round $round: the window stays: $(cat $holder)"
+		grep -q " entries=$entries lost=0 " $holder || bad "round $round: entries were unlinked under their readers: $(cat $holder)"
+		do_host add 0 1 0 128
+		await 30 bound_count 2 || bad "round $round: $n of 2 bound"
+		shows_windows 4 || bad "round $round: the window is not back: $(cat $holder)"
+		grep -q " entries=$entries lost=0 " $holder || bad "round $round: not the entries of before: $(cat $holder)"
+		round=$((round + 1))
+	done
+	say "result walked_windows rounds=$round entries=$entries"
+	do_holder release
+	unload_holder
+	fire_all
+	books fired
+	unload
+}

@@ -100,6 +100,9 @@ faults() { sed -n "s/^bus=$1 .* struck=\([0-9]*\) .*/\1/p" $host/state; }
 mark_faults() { at_faults=$(faults $1); }
 strikes() { [ "$(faults $1)" -gt $at_faults ]; }
 
+# slot_free BUS SLOT: the host has no function there.
+slot_free() { ! grep -q "^function bus=$1 slot=$2 " $host/state; }
+
 rescinded() { grep -q "^bus=0 channel=Rescinded" $host/state; }
 
 total() { sed -n "s/^total .* $1=\([0-9]*\).*/\1/p" $host/state; }

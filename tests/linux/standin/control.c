@@ -6,6 +6,7 @@
  *	fire BUS SLOT MESSAGE		a device sends one of its MSI-X or MSI messages
  *	crash BUS, boot BUS		the kernel dies with the bus open; the next one is offered it
  *	pm PHASE COMMAND[;COMMAND]	at freeze, thaw, poweroff or restore; without commands: nothing any more
+ *	at BUS STEP COMMAND[;COMMAND]	at a step of the bus: rust/src/armed.rs
  *	plant KIND			a mistake on purpose (seeded.c, rust/src/seeded.rs)
  *	everything else			rust/src/command.rs
  */

@@ -3,6 +3,7 @@
  * The stand-in's life: parameters, the host, offers and rescinds.
  */
 #define pr_fmt(fmt) "standin: " fmt
+#include <linux/irq_work.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/log2.h>
@@ -210,6 +211,17 @@ void standin_poll(void)
 	spin_unlock_irqrestore(&standin_lock, flags);
 }
 
+static void poll_work(struct irq_work *work)
+{
+	standin_poll();
+}
+static DEFINE_IRQ_WORK(poll, poll_work);
+
+void standin_poll_soon(void)
+{
+	irq_work_queue(&poll);
+}
+
 void standin_go(void)
 {
 	unsigned long flags;
@@ -293,6 +305,7 @@ static void __exit standin_exit(void)
 	standin_bus_exit();
 	standin_hypercall_exit();
 	standin_power_exit();
+	irq_work_sync(&poll);
 	standin_mmio_exit();
 	standin_delete(standin_host);
 }

@@ -56,6 +56,8 @@ int standin_plant_rust(const char *kind, size_t length);
 void *standin_alloc(size_t size, size_t align);
 void standin_free(void *memory);
 void standin_panic(const char *text, size_t length);
+/* Has standin_poll run when interrupts are on again; any context, with the lock or without. */
+void standin_poll_soon(void);
 
 /* A vPCI bus as VMBus shows it: from its offer until its rescind. */
 struct standin_bus {

@@ -1,15 +1,16 @@
 //! What can happen: the ordinary, and what goes wrong.
 
 use hvpci_core::bus::{Action, BusStatus, PublishAction};
+use hvpci_core::decode::Policy;
 
-use super::world::World;
+use super::world::{LONG, World};
 
 /// What goes wrong, or is asked for out of the blue. Each kind happens at most once on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Disturbance {
     /// The host refuses a request.
     Refuse,
-    /// The earliest deadline passes.
+    /// The earliest deadline passes, or all.
     Silence,
     /// The host sends its list again.
     Repeat,
@@ -105,6 +106,10 @@ impl World {
         }
         if self.bus.poll_timeout().is_some() {
             may(Disturbance::Silence, 0);
+            if self.bus.options().policy == Policy::Prefetch {
+                // The first keeps a function from the OS no longer, the map has a later one.
+                may(Disturbance::Silence, LONG);
+            }
         }
         if !host.list.iter().any(|f| f.slot == 1) {
             may(Disturbance::Add, 0);

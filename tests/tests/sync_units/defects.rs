@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::block::one_caller;
 use crate::check;
 use crate::kernel::{SOUND, TORN, UNORDERED};
+use crate::loan::{Ending, lender_goes};
 use crate::place::{Order, shortage, takers};
 use crate::queue::{Style, WorkItem};
 use crate::task::{Waking, deadline_brought_forward, wakers};
@@ -19,9 +20,10 @@ struct Defect {
 
 const RACE: &str = "Causality violation";
 const LOST: &str = "a wake-up was lost";
+const ENDED: &str = "a block was not ended by exactly one";
 const DEADLOCK: &str = "deadlock";
 
-const DEFECTS: [Defect; 13] = [
+const DEFECTS: [Defect; 16] = [
     Defect {
         name: "atomics that order nothing: slots",
         shows_as: RACE,
@@ -67,6 +69,21 @@ const DEFECTS: [Defect; 13] = [
         name: "a turn taken, and word left, in two steps",
         shows_as: LOST,
         model: || wakers::<2, TORN>(WorkItem::new(Style::Windows), Waking::Sound),
+    },
+    Defect {
+        name: "a block used after it was given back",
+        shows_as: RACE,
+        model: || lender_goes::<1, SOUND>(Ending::TooLate),
+    },
+    Defect {
+        name: "a block given back in two steps",
+        shows_as: ENDED,
+        model: || lender_goes::<1, TORN>(Ending::Sound),
+    },
+    Defect {
+        name: "atomics that order nothing: blocks",
+        shows_as: RACE,
+        model: || lender_goes::<1, UNORDERED>(Ending::Sound),
     },
     Defect { name: "no second look for a slot", shows_as: LOST, model: || shortage::<SOUND>(false) },
     Defect {

@@ -11,6 +11,7 @@ mod block;
 mod defects;
 mod event;
 mod kernel;
+mod loan;
 mod place;
 mod queue;
 mod rig;

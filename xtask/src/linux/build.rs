@@ -24,12 +24,15 @@ const KASAN_FLAGS: &str = "-Zsanitizer=kernel-address -Zsanitizer-recover=kernel
     -Cllvm-args=-asan-mapping-offset=0xdffffc0000000000 -Cllvm-args=-asan-instrumentation-with-call-threshold=0 \
     -Cllvm-args=-asan-stack=1 -Cllvm-args=-asan-globals=1 -Cllvm-args=-asan-kernel-mem-intrinsic-prefix=1";
 
+/// What is built of `tests/linux/driver`.
+const DRIVERS: [&str; 4] = ["hvpci_testdrv.ko", "hvpci_holder.ko", "hvpci_scarce.ko", "hvpci_racer.ko"];
+
 /// Files that go into the test kernel.
 #[derive(Clone, Debug)]
 pub struct Modules {
     pub standin: PathBuf,
-    pub driver: PathBuf,
-    pub holder: PathBuf,
+    /// What uses the functions, or is in the way: `tests/linux/driver`.
+    pub drivers: Vec<PathBuf>,
     pub stock: PathBuf,
     pub interface: PathBuf,
     /// virtio's, for a disk to hibernate to.
@@ -81,7 +84,7 @@ fn instrumented(sh: &Shell, object: &Path, wanted: bool) -> Result<()> {
     Ok(())
 }
 
-/// The stand-in and the test driver for a kernel, and the distribution's own modules unpacked.
+/// The stand-in and the test drivers for a kernel, and the distribution's own modules unpacked.
 pub fn modules(sh: &Shell, kernel: &Kernel, object: &Path) -> Result<Modules> {
     let sources = sh.current_dir().join("tests/linux");
     let build = kernel.directory.join("build");
@@ -114,13 +117,14 @@ pub fn modules(sh: &Shell, kernel: &Kernel, object: &Path) -> Result<Modules> {
             crc::adopt(&module, &symvers, "drivers/hv/hv_vmbus").context("adopting the distribution's CRCs")?;
         eprintln!("{}: stand-in ready, {patched} symbol versions adopted", kernel.release);
     }
-    let (driver, holder) = (ready.join("hvpci_testdrv.ko"), ready.join("hvpci_holder.ko"));
-    sh.copy_file(build.join("driver/hvpci_testdrv.ko"), &driver)?;
-    sh.copy_file(build.join("driver/hvpci_holder.ko"), &holder)?;
+    let mut drivers = Vec::new();
+    for name in DRIVERS {
+        sh.copy_file(build.join("driver").join(name), &ready)?;
+        drivers.push(ready.join(name));
+    }
     Ok(Modules {
         standin: module,
-        driver,
-        holder,
+        drivers,
         stock: unpack(sh, kernel, &ready, "drivers/pci/controller/pci-hyperv.ko")?,
         interface: unpack(sh, kernel, &ready, "drivers/pci/controller/pci-hyperv-intf.ko")?,
         disk: disk(sh, kernel, &ready)?,

@@ -108,7 +108,7 @@ pub fn measure(sh: &Shell, kernel: &Kernel, modules: &Modules) -> Result<Vec<Str
     }
     let (lines, sizes) = (lines(RUNS), sizes(sh, modules)?);
     let log = machine.boot(sh, &lines.join("\n"))?;
-    let mut problems = cases::verdict(&checks(&lines), &log, CPUS, Clock::USUAL).problems;
+    let mut problems = cases::verdict(&checks(&lines), &log, Clock::USUAL).problems;
     let measured = read(&machine, &results::parse(&log.text), sizes);
     for (row, (stock, ours)) in ROWS.iter().zip(measured.stock.iter().zip(&measured.ours)) {
         eprintln!("{}:\n  {stock:?}\n  {ours:?}", row.title);
@@ -128,7 +128,7 @@ pub fn gate(sh: &Shell, machine: &Machine) -> Result<Option<Job>> {
     let (machine, lines, sizes) = (on(machine), lines(1), sizes(sh, &machine.modules)?);
     let (of, ran) = (machine.clone(), lines.clone());
     let judge = move |log: &Log| {
-        let Verdict { mut problems, .. } = cases::verdict(&checks(&ran), log, CPUS, Clock::USUAL);
+        let Verdict { mut problems, .. } = cases::verdict(&checks(&ran), log, Clock::USUAL);
         let marks = page::marks(&read(&of, &results::parse(&log.text), sizes));
         problems.extend(marks.iter().filter(|mark| mark.gated && !mark.good).map(Mark::problem));
         let said =

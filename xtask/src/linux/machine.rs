@@ -268,8 +268,8 @@ impl Machine {
         }
         sh.copy_file("/bin/busybox", root.join("bin"))?;
         let modules = &self.modules;
-        let distribution = [&modules.standin, &modules.driver, &modules.holder, &modules.stock, &modules.interface];
-        for module in distribution.into_iter().chain(&modules.disk) {
+        let distribution = [&modules.standin, &modules.stock, &modules.interface];
+        for module in distribution.into_iter().chain(&modules.drivers).chain(&modules.disk) {
             sh.copy_file(module, &root)?;
         }
         if let Some(ours) = &modules.ours {

@@ -18,21 +18,19 @@ pub fn attributes() -> WDF_OBJECT_ATTRIBUTES {
     }
 }
 
-/// The context of every WDF object of this driver: one pointer, one number, one other object. WDF zeroes it.
+/// The context of every WDF object of this driver that has one: one pointer, one number. WDF zeroes it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Context {
-    /// What the object belongs to.
+    /// The bus that the object belongs to.
     pub owner: *const c_void,
     /// Which part of it.
     pub number: u64,
-    /// An object that it keeps a reference to; null for none.
-    pub other: WDFOBJECT,
 }
 
 impl Default for Context {
     fn default() -> Context {
-        Context { owner: core::ptr::null(), number: 0, other: core::ptr::null_mut() }
+        Context { owner: core::ptr::null(), number: 0 }
     }
 }
 
@@ -67,30 +65,47 @@ pub fn attributes_with_context() -> WDF_OBJECT_ATTRIBUTES {
 }
 
 /// The context of an object made with [`attributes_with_context`].
-pub fn context(object: WDFOBJECT) -> Context {
-    let place = context_place(object);
+///
+/// # Safety
+///
+/// `object` is a WDF object of this driver that is not destroyed before this returns.
+pub unsafe fn context(object: WDFOBJECT) -> Context {
+    // SAFETY: the caller's.
+    let place = unsafe { context_place(object) };
     // SAFETY: WDF gave the place of a Context, which lives as long as the object; it is written once, before any callback
     // can read it.
     if place.is_null() { Context::default() } else { unsafe { *place } }
 }
 
-/// Writes the context of an object that no callback can see yet.
-pub fn set_context(object: WDFOBJECT, context: Context) {
-    let place = context_place(object);
+/// Writes the context of an object.
+///
+/// # Safety
+///
+/// `object` is a WDF object of this driver, and no callback can see it yet.
+pub unsafe fn set_context(object: WDFOBJECT, context: Context) {
+    // SAFETY: the caller's.
+    let place = unsafe { context_place(object) };
     if !place.is_null() {
         // SAFETY: as above; nobody reads it yet.
         unsafe { *place = context };
     }
 }
 
-fn context_place(object: WDFOBJECT) -> *mut Context {
-    // SAFETY: WdfObjectGetTypedContextWorker on a live object of this driver; it returns null for a foreign context type.
+/// # Safety
+///
+/// `object` is a WDF object of this driver that is not destroyed before this returns.
+unsafe fn context_place(object: WDFOBJECT) -> *mut Context {
+    // SAFETY: the caller's; WdfObjectGetTypedContextWorker returns null for an object without this type of context.
     unsafe { call_unsafe_wdf_function_binding!(WdfObjectGetTypedContextWorker, object, CONTEXT.info()).cast() }
 }
 
 /// Keeps an object's memory alive until [`dereference`]. At most DISPATCH_LEVEL.
-pub fn reference(object: WDFOBJECT) {
-    // SAFETY: WdfObjectReferenceActual on a live object.
+///
+/// # Safety
+///
+/// `object` is a WDF object that is not destroyed before this returns.
+pub unsafe fn reference(object: WDFOBJECT) {
+    // SAFETY: the caller's.
     unsafe {
         call_unsafe_wdf_function_binding!(
             WdfObjectReferenceActual,
@@ -103,8 +118,12 @@ pub fn reference(object: WDFOBJECT) {
 }
 
 /// Ends a [`reference`]. At most DISPATCH_LEVEL.
-pub fn dereference(object: WDFOBJECT) {
-    // SAFETY: WdfObjectDereferenceActual, paired with a reference above.
+///
+/// # Safety
+///
+/// The caller has a reference to `object`, and no longer after this.
+pub unsafe fn dereference(object: WDFOBJECT) {
+    // SAFETY: the caller's.
     unsafe {
         call_unsafe_wdf_function_binding!(
             WdfObjectDereferenceActual,

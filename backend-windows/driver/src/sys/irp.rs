@@ -35,9 +35,10 @@ pub struct ConfigLocation {
 #[repr(C)]
 pub struct ControlLocation {
     _major_to_control: [u8; 8],
-    _output_length: u32,
-    _input_length: [u32; 3],
-    _code: [u32; 2],
+    pub output_length: u32,
+    _pad: u32,
+    pub input_length: u32,
+    _code: [u32; 3],
     pub type3_buffer: *mut u8,
 }
 
@@ -47,5 +48,7 @@ const _: () = {
     assert!(offset_of!(IrpHead, location) == 0xB8);
     assert!(offset_of!(ConfigLocation, buffer) == 0x10);
     assert!(offset_of!(ConfigLocation, length) == 0x20);
+    assert!(offset_of!(ControlLocation, output_length) == 0x08);
+    assert!(offset_of!(ControlLocation, input_length) == 0x10);
     assert!(offset_of!(ControlLocation, type3_buffer) == 0x20);
 };

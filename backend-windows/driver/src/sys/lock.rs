@@ -5,8 +5,7 @@ use core::cell::UnsafeCell;
 
 use wdk_sys::{NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDFSPINLOCK, call_unsafe_wdf_function_binding};
 
-use super::{check, handle};
-use crate::memory;
+use super::{check, handle, memory};
 
 /// A value that is reached under a spin lock, at DISPATCH_LEVEL.
 ///

@@ -6,37 +6,78 @@ use core::sync::atomic::{Ordering, fence};
 use hvpci_core::backend::{ConfigPort, Width};
 use hvpci_core::{Slot, Time};
 use hvpci_windows::ranges::CONFIG_WINDOW;
-use wdk_sys::{LARGE_INTEGER, PAGE_NOCACHE, PAGE_READWRITE, ntddk};
+use hvpci_windows::resources::{self, Memory};
+use wdk_sys::{LARGE_INTEGER, NTSTATUS, PAGE_NOCACHE, PAGE_READWRITE, ntddk};
 
+use super::lock::SpinLock;
 use super::nt;
+use super::resources::Assigned;
 
 const CONFIG_PAGE: usize = 0x1000;
+/// The ranges of memory that are noted of a bus device. VMBus itself asks for none, and hvpci for two.
+const GRANTS: usize = 16;
 
-/// The config window, mapped uncached.
+/// The memory that the PnP manager assigned to a bus device: what lies elsewhere, such as RAM, is not mapped.
+pub struct Granted(SpinLock<[Option<Memory>; GRANTS]>);
+
+impl Granted {
+    /// Nothing yet.
+    pub(super) fn new() -> Result<Granted, NTSTATUS> {
+        Ok(Granted(SpinLock::new([None; GRANTS])?))
+    }
+
+    /// Notes the translated resources of EvtDevicePrepareHardware.
+    pub(super) fn set(&self, translated: Assigned<'_>) {
+        let mut grants = [None; GRANTS];
+        let memory = translated.iter().filter_map(|descriptor| resources::decode_cm(&descriptor));
+        grants.iter_mut().zip(memory).for_each(|(place, memory)| *place = Some(memory));
+        self.0.with(|noted| *noted = grants);
+    }
+
+    /// Forgets them, in EvtDeviceReleaseHardware.
+    pub(super) fn clear(&self) {
+        self.0.with(|noted| *noted = [None; GRANTS]);
+    }
+
+    fn holds(&self, base: u64, bytes: u64) -> bool {
+        let inside = |memory: &Memory| {
+            let at = base.checked_sub(memory.base);
+            at.and_then(|at| at.checked_add(bytes)).is_some_and(|end| end <= memory.size)
+        };
+        self.0.with(|noted| noted.iter().flatten().any(inside))
+    }
+}
+
+/// The config window, mapped uncached; unmapped when dropped. At most DISPATCH_LEVEL.
 pub struct MappedWindow(*mut u8);
 
-// SAFETY: device memory; accesses are made under the config lock.
+// SAFETY: device memory; who has the mapping for themselves makes the accesses.
 unsafe impl Send for MappedWindow {}
 
 impl MappedWindow {
-    /// Maps the window at `base`. PASSIVE_LEVEL. `None` without memory for the mapping.
-    pub fn map(base: u64) -> Option<MappedWindow> {
+    /// Maps the window at `base`, which the bus device was given. PASSIVE_LEVEL. `None` without memory for the mapping.
+    pub(super) fn map(granted: &Granted, base: u64) -> Option<MappedWindow> {
         let address = LARGE_INTEGER { QuadPart: i64::try_from(base).ok()? };
-        // SAFETY: MmMapIoSpaceEx on a range of the device's translated resources, which nothing else uses.
+        if !granted.holds(base, CONFIG_WINDOW) {
+            return None;
+        }
+        // SAFETY: MmMapIoSpaceEx at PASSIVE_LEVEL on a range of the device's translated resources.
         let mapped = unsafe { nt::MmMapIoSpaceEx(address, CONFIG_WINDOW as usize, PAGE_READWRITE | PAGE_NOCACHE) };
-        (!mapped.is_null()).then_some(MappedWindow(mapped.cast()))
-    }
-
-    /// Unmaps it. At most DISPATCH_LEVEL.
-    pub fn unmap(self) {
-        // SAFETY: MmUnmapIoSpace with what MmMapIoSpaceEx gave and the same size.
-        unsafe { ntddk::MmUnmapIoSpace(self.0.cast(), CONFIG_WINDOW) }
+        // Not `then_some`: what it would build, and drop, unmaps.
+        (!mapped.is_null()).then(|| MappedWindow(mapped.cast()))
     }
 
     /// The address of `offset` in the selected function's config page.
-    fn config(&self, offset: u16) -> *mut u8 {
-        // In the window: a config offset is below 4096 and naturally aligned.
-        self.0.wrapping_add(CONFIG_PAGE + usize::from(offset & 0xFFF))
+    fn config(&self, offset: u16, width: Width) -> *mut u8 {
+        // In the window: the last dword at the latest.
+        self.0.wrapping_add(CONFIG_PAGE + usize::from(offset).min(0x1000 - usize::from(width.bytes())))
+    }
+}
+
+impl Drop for MappedWindow {
+    fn drop(&mut self) {
+        // SAFETY: MmUnmapIoSpace with what MmMapIoSpaceEx gave and the same size.
+        unsafe { ntddk::MmUnmapIoSpace(self.0.cast(), CONFIG_WINDOW) }
     }
 }
 
@@ -55,7 +96,7 @@ impl ConfigPort for WindowPort {
     fn read(&mut self, offset: u16, width: Width) -> u32 {
         match &self.0 {
             // SAFETY: in the mapped window.
-            Some(window) => unsafe { load(window.config(offset), width) },
+            Some(window) => unsafe { load(window.config(offset, width), width) },
             None => width.all_ones(),
         }
     }
@@ -63,7 +104,7 @@ impl ConfigPort for WindowPort {
     fn write(&mut self, offset: u16, width: Width, value: u32) {
         if let Some(window) = &self.0 {
             // SAFETY: in the mapped window.
-            unsafe { store(window.config(offset), width, value) };
+            unsafe { store(window.config(offset, width), width, value) };
         }
     }
 
@@ -81,13 +122,17 @@ pub struct MappedTable {
 }
 
 impl MappedTable {
-    /// Maps `bytes` bytes at a physical address in a BAR that decodes. `None` without memory for the mapping.
-    pub fn map(base: u64, bytes: u32) -> Option<MappedTable> {
+    /// Maps `bytes` bytes at a physical address in a BAR that decodes, in what the bus device was given. `None` without memory
+    /// for the mapping.
+    pub(super) fn map(granted: &Granted, base: u64, bytes: u32) -> Option<MappedTable> {
         let first = usize::try_from(base % CONFIG_PAGE as u64).ok()?;
         let end = first.checked_add(usize::try_from(bytes).ok()?)?;
         let whole = end.checked_next_multiple_of(CONFIG_PAGE)?;
         let address = LARGE_INTEGER { QuadPart: i64::try_from(base - first as u64).ok()? };
-        // SAFETY: MmMapIoSpaceEx at PASSIVE_LEVEL on whole pages of a BAR of a function of this bus.
+        if !granted.holds(base - first as u64, whole as u64) {
+            return None;
+        }
+        // SAFETY: MmMapIoSpaceEx at PASSIVE_LEVEL on whole pages of the device's translated resources.
         let page = unsafe { nt::MmMapIoSpaceEx(address, whole, PAGE_READWRITE | PAGE_NOCACHE) };
         // Not `then_some`: what it would build, and drop, unmaps.
         (!page.is_null()).then(|| MappedTable { page: page.cast(), first, end })

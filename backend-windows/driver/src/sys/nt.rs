@@ -29,16 +29,16 @@ pub struct EventData {
 
 #[link(name = "ntoskrnl")]
 unsafe extern "C" {
-    pub fn MmMapIoSpaceEx(PhysicalAddress: PHYSICAL_ADDRESS, NumberOfBytes: usize, Protect: u32) -> *mut c_void;
-    pub fn EtwRegister(
+    pub(super) fn MmMapIoSpaceEx(PhysicalAddress: PHYSICAL_ADDRESS, NumberOfBytes: usize, Protect: u32) -> *mut c_void;
+    pub(super) fn EtwRegister(
         ProviderId: *const GUID,
         EnableCallback: *mut c_void,
         CallbackContext: *mut c_void,
         RegHandle: *mut u64,
     ) -> NTSTATUS;
-    pub fn EtwUnregister(RegHandle: u64) -> NTSTATUS;
-    pub fn EtwSetInformation(RegHandle: u64, Class: u32, Information: *const c_void, Length: u32) -> NTSTATUS;
-    pub fn EtwWriteTransfer(
+    pub(super) fn EtwUnregister(RegHandle: u64) -> NTSTATUS;
+    pub(super) fn EtwSetInformation(RegHandle: u64, Class: u32, Information: *const c_void, Length: u32) -> NTSTATUS;
+    pub(super) fn EtwWriteTransfer(
         RegHandle: u64,
         Descriptor: *const EventDescriptor,
         ActivityId: *const GUID,
@@ -64,7 +64,7 @@ pub fn now() -> Time {
 }
 
 /// From now until `deadline` as Windows counts relative times: 100 ns units, negative. Never zero, which would be absolute.
-pub fn relative(deadline: Time) -> i64 {
+pub(super) fn relative(deadline: Time) -> i64 {
     let units = deadline.since(now()).as_nanos().div_ceil(100).clamp(1, i64::MAX as u128);
     -i64::try_from(units).unwrap_or(i64::MAX)
 }

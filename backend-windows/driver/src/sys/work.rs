@@ -1,6 +1,5 @@
-//! Work items and timers.
+//! Work items and timers of a bus device, which go with it.
 
-use core::ffi::c_void;
 use core::mem::size_of;
 
 use hvpci_core::Time;
@@ -10,9 +9,41 @@ use wdk_sys::{
 };
 
 use super::handle::{self, Context};
+use super::lock::SpinLock;
 use super::{check, nt};
 
+/// Whether callbacks may be asked for: from PrepareHardware to ReleaseHardware of the bus device. Its objects are there for
+/// longer than that, so that whoever holds this open finds them.
+pub struct Gate(SpinLock<bool>);
+
+impl Gate {
+    /// A closed one.
+    pub fn new() -> Result<Gate, NTSTATUS> {
+        Ok(Gate(SpinLock::new(false)?))
+    }
+
+    /// Opens or closes it. At most DISPATCH_LEVEL.
+    pub fn set(&self, open: bool) {
+        self.0.with(|is_open| *is_open = open);
+    }
+
+    /// Runs `f` unless the gate is closed, and keeps it open until `f` has ended. At most DISPATCH_LEVEL.
+    pub fn if_open(&self, f: impl FnOnce()) {
+        self.0.with(|is_open| {
+            if *is_open {
+                f();
+            }
+        });
+    }
+
+    /// Whether it is open now.
+    pub fn is_open(&self) -> bool {
+        self.0.with(|is_open| *is_open)
+    }
+}
+
 /// A WDF work item, deleted with its device.
+#[derive(Clone, Copy)]
 pub struct WorkItem(WDFWORKITEM);
 
 // SAFETY: a handle; WDF synchronises.
@@ -21,10 +52,14 @@ unsafe impl Send for WorkItem {}
 unsafe impl Sync for WorkItem {}
 
 impl WorkItem {
-    /// Makes a work item whose callback finds `owner` in its context.
-    pub fn new(
+    /// Makes a work item whose callback finds `context`.
+    ///
+    /// # Safety
+    ///
+    /// `parent` is a live device, and `callback` may be called with such a context until the device is gone.
+    pub unsafe fn new(
         parent: WDFDEVICE,
-        owner: *const c_void,
+        context: Context,
         callback: unsafe extern "C" fn(WDFWORKITEM),
     ) -> Result<WorkItem, NTSTATUS> {
         let mut config = WDF_WORKITEM_CONFIG {
@@ -34,28 +69,37 @@ impl WorkItem {
         };
         let mut attributes = WDF_OBJECT_ATTRIBUTES { ParentObject: parent.cast(), ..handle::attributes_with_context() };
         let mut item = core::ptr::null_mut();
-        // SAFETY: WdfWorkItemCreate with initialised arguments and a live parent.
-        check(unsafe {
-            call_unsafe_wdf_function_binding!(WdfWorkItemCreate, &mut config, &mut attributes, &mut item)
-        })?;
-        handle::set_context(item.cast(), Context { owner, ..Context::default() });
+        // SAFETY: WdfWorkItemCreate with initialised arguments and a live parent; nobody has queued the item yet.
+        unsafe {
+            check(call_unsafe_wdf_function_binding!(WdfWorkItemCreate, &mut config, &mut attributes, &mut item))?;
+            handle::set_context(item.cast(), context);
+        }
         Ok(WorkItem(item))
     }
 
     /// Queues the work item. At most DISPATCH_LEVEL.
-    pub fn enqueue(&self) {
+    ///
+    /// # Safety
+    ///
+    /// The device is not deleted.
+    pub unsafe fn enqueue(self) {
         // SAFETY: WdfWorkItemEnqueue on a live work item; queueing a queued one is nothing.
         unsafe { call_unsafe_wdf_function_binding!(WdfWorkItemEnqueue, self.0) }
     }
 
     /// Waits until the callback is neither queued nor running. PASSIVE_LEVEL, not from the callback.
-    pub fn flush(&self) {
+    ///
+    /// # Safety
+    ///
+    /// The device is not deleted.
+    pub unsafe fn flush(self) {
         // SAFETY: WdfWorkItemFlush on a live work item at PASSIVE_LEVEL.
         unsafe { call_unsafe_wdf_function_binding!(WdfWorkItemFlush, self.0) }
     }
 }
 
 /// A one-shot WDF timer, deleted with its device.
+#[derive(Clone, Copy)]
 pub struct Timer(WDFTIMER);
 
 // SAFETY: a handle; WDF synchronises.
@@ -64,10 +108,14 @@ unsafe impl Send for Timer {}
 unsafe impl Sync for Timer {}
 
 impl Timer {
-    /// Makes a timer whose callback, at DISPATCH_LEVEL, finds `owner` in its context.
-    pub fn new(
+    /// Makes a timer whose callback, at DISPATCH_LEVEL, finds `context`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`WorkItem::new`].
+    pub unsafe fn new(
         parent: WDFDEVICE,
-        owner: *const c_void,
+        context: Context,
         callback: unsafe extern "C" fn(WDFTIMER),
     ) -> Result<Timer, NTSTATUS> {
         let mut config = WDF_TIMER_CONFIG {
@@ -77,20 +125,30 @@ impl Timer {
         };
         let mut attributes = WDF_OBJECT_ATTRIBUTES { ParentObject: parent.cast(), ..handle::attributes_with_context() };
         let mut timer = core::ptr::null_mut();
-        // SAFETY: WdfTimerCreate with initialised arguments and a live parent.
-        check(unsafe { call_unsafe_wdf_function_binding!(WdfTimerCreate, &mut config, &mut attributes, &mut timer) })?;
-        handle::set_context(timer.cast(), Context { owner, ..Context::default() });
+        // SAFETY: WdfTimerCreate with initialised arguments and a live parent; nobody has started the timer yet.
+        unsafe {
+            check(call_unsafe_wdf_function_binding!(WdfTimerCreate, &mut config, &mut attributes, &mut timer))?;
+            handle::set_context(timer.cast(), context);
+        }
         Ok(Timer(timer))
     }
 
     /// Runs the callback at `deadline`, instead of when it was due before. At most DISPATCH_LEVEL.
-    pub fn start(&self, deadline: Time) {
+    ///
+    /// # Safety
+    ///
+    /// The device is not deleted.
+    pub unsafe fn start(self, deadline: Time) {
         // SAFETY: WdfTimerStart on a live timer with a relative time.
         let _was_set = unsafe { call_unsafe_wdf_function_binding!(WdfTimerStart, self.0, nt::relative(deadline)) };
     }
 
     /// Stops the timer and waits until its callback is not running. PASSIVE_LEVEL.
-    pub fn stop(&self) {
+    ///
+    /// # Safety
+    ///
+    /// The device is not deleted.
+    pub unsafe fn stop(self) {
         // SAFETY: WdfTimerStop with Wait TRUE on a live timer at PASSIVE_LEVEL.
         let _was_set = unsafe { call_unsafe_wdf_function_binding!(WdfTimerStop, self.0, 1) };
     }

@@ -1,5 +1,7 @@
 //! Bring-up and teardown.
 
+use core::time::Duration;
+
 use super::super::*;
 use super::rig::*;
 use crate::backend::RemovalReason;
@@ -250,8 +252,8 @@ fn prefetch_starts_all_maps_before_anything_is_shown() {
     let mut rig = Rig::with(options).functions(&[(0, HUGE), (1, HUGE), (2, ProbedBars::default())]);
     rig.host.ignore = |said| matches!(said, Said::Power(1, _));
     let mut rig = rig.up();
-    // The second is still running, and is not waited for.
-    assert_eq!(rig.shown, [slot(0), slot(1), slot(2)]);
+    // The map of the second is still running: it is not shown, nor what comes after it.
+    assert_eq!(rig.shown, [slot(0)]);
     let power = rig.said_about(|s| matches!(s, Said::Power(..)));
     assert_eq!(power, [Said::Power(0, PowerState::D0), Said::Power(1, PowerState::D0)]);
     assert!(rig.log.contains(&Action::PrefetchFinished { slot: slot(0), ok: true }));
@@ -259,6 +261,7 @@ fn prefetch_starts_all_maps_before_anything_is_shown() {
     rig.deliver(PacketKind::Completion, id, &[0; 8]);
     rig.run();
     assert_eq!(rig.log.last(), Some(&Action::PrefetchFinished { slot: slot(1), ok: true }));
+    assert_eq!(rig.shown, [slot(0), slot(1), slot(2)]);
     // With the publisher late, everything is sent all the same.
     let mut late = Rig::with(options).functions(&[(0, HUGE), (1, HUGE)]);
     late.publisher_stuck = true;
@@ -277,6 +280,42 @@ fn prefetch_starts_all_maps_before_anything_is_shown() {
     full.host.ring_full = 0;
     full.run();
     assert_eq!(full.shown.len(), 2);
+    rig.stop();
+    rig.assert_nothing_left();
+}
+
+#[test]
+fn a_function_is_not_kept_from_the_os_for_ever() {
+    let options = BusOptions { policy: Policy::Prefetch, ..options(GuestStyle::ConfigSpace) };
+    let mut rig = Rig::with(options).functions(&[(0, HUGE), (1, HUGE)]);
+    rig.host.ignore = |said| matches!(said, Said::Power(..));
+    let mut rig = rig.up();
+    rig.wait(59);
+    assert!(rig.shown.is_empty());
+    assert_eq!(rig.bus.poll_timeout(), Some(rig.now.after(Duration::from_secs(1))));
+    rig.wait(1);
+    assert_eq!(rig.shown, [slot(0), slot(1)]);
+    // The map itself is waited for as before, and told to the config half when it comes.
+    let id = rig.host.ignored[0].0;
+    rig.deliver(PacketKind::Completion, id, &[0; 8]);
+    rig.run();
+    assert_eq!(rig.log.last(), Some(&Action::PrefetchFinished { slot: slot(0), ok: true }));
+    rig.stop();
+    rig.assert_nothing_left();
+}
+
+#[test]
+fn a_map_that_fails_keeps_nothing_from_the_os() {
+    let options = BusOptions { policy: Policy::Prefetch, ..options(GuestStyle::ConfigSpace) };
+    let mut rig = Rig::with(options).functions(&[(0, HUGE)]);
+    rig.host.ignore = |said| matches!(said, Said::Power(..));
+    let mut rig = rig.up();
+    assert!(rig.shown.is_empty());
+    let id = rig.host.ignored[0].0;
+    rig.deliver(PacketKind::Completion, id, &0xC000_0001_u32.to_le_bytes());
+    rig.run();
+    assert!(rig.log.contains(&Action::PrefetchFinished { slot: slot(0), ok: false }));
+    assert_eq!(rig.shown, [slot(0)]);
     rig.stop();
     rig.assert_nothing_left();
 }

@@ -39,8 +39,10 @@ const LANES: &[(u64, &str)] = &[
     (1, "held_unbind"),
     (1, "held_unload"),
     (2, "block_listener"),
-    (1, "storm ours 20000 1"),
+    (1, "storm ours 6000 1"),
 ];
+/// As many foul packets as on the stock kernels.
+const STORM: &[(u64, &str)] = &[(1, "storm ours 20000 1")];
 
 /// Sleep as far as the last level of pm_test, which has all others on its way, and with an image of the memory and a host that
 /// does not make an interrupt again; resets, and a kernel after a kernel.
@@ -60,9 +62,14 @@ const LEVELS: &[(u64, &str)] = &[
     (1, "freeze_thaw ours 1"),
 ];
 
-/// FAILSLAB counts allocations without a lock: these run on one processor. Every allocation within eight frames of our code, and a
-/// slice of them.
-const FAILING: &[(u64, &str)] = &[(1, "failing_allocations 1 400 1 8")];
+/// FAILSLAB counts allocations without a lock: these run on one processor. Every allocation within eight frames of our code, each
+/// some seconds, in as many boots as keep to [`LIMIT`]; and a slice of them.
+const FAILING: [(&str, &[(u64, &str)]); 4] = [
+    ("quarter 1 of the allocations that fail in bring-up", &[(1, "failing_allocations 1 400 4 8")]),
+    ("quarter 2 of the allocations that fail in bring-up", &[(1, "failing_allocations 2 400 4 8")]),
+    ("quarter 3 of the allocations that fail in bring-up", &[(1, "failing_allocations 3 400 4 8")]),
+    ("quarter 4 of the allocations that fail in bring-up", &[(1, "failing_allocations 4 400 4 8")]),
+];
 const FAILING_SLICE: &[(u64, &str)] = &[(1, "failing_allocations 1 400 16 8")];
 const FAILING_ENDS: &[(u64, &str)] = &[(1, "failing_removals 200"), (1, "failing_load 100")];
 
@@ -71,7 +78,8 @@ pub fn boots(more: bool) -> Vec<(u32, Boot)> {
     let mut boots = vec![(4, boot("lanes", LANES)), (4, boot("power", POWER))];
     if more {
         boots.push((4, boot("levels of sleep", LEVELS)));
-        boots.push((1, boot("allocations that fail in bring-up", FAILING)));
+        boots.push((4, boot("hostile", STORM)));
+        boots.extend(FAILING.map(|(name, lines)| (1, boot(name, lines))));
         boots.push((1, boot("allocations that fail in load and removal", FAILING_ENDS)));
         boots.iter_mut().for_each(|(_, boot)| boot.arguments = SCAN_EACH);
     } else {

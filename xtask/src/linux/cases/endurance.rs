@@ -43,7 +43,7 @@ pub fn boots(machine: &Machine) -> Vec<Boot> {
         return Vec::new();
     }
     let stock = known.contains(&Driver::Stock);
-    let mut boots = vec![messages(stock), hostile()];
+    let mut boots = vec![messages(stock, machine), hostile()];
     if machine.cpus == 1 {
         boots.push(identity(stock));
         boots.push(holders(stock));
@@ -52,8 +52,8 @@ pub fn boots(machine: &Machine) -> Vec<Boot> {
     boots
 }
 
-/// Plain MSI, and windows that lie side by side.
-fn messages(stock: bool) -> Boot {
+/// Plain MSI, messages in the wrong moment, windows that lie side by side or are taken away.
+fn messages(stock: bool, machine: &Machine) -> Boot {
     let mut lines = vec![
         (1, "multi_msi ours 1".to_string()),
         (1, "multi_msi ours 4".to_string()),
@@ -62,6 +62,12 @@ fn messages(stock: bool) -> Boot {
         (1, "lost_message".to_string()),
         (2, "neighbours ours".to_string()),
     ];
+    // Who waits for an interrupt keeps his processor, so asking at once takes several; the clock that counts sees to it that they do.
+    if machine.cpus > 1 && machine.can_count() {
+        lines.push((4, "vectors_at_once ours".to_string()));
+        lines.push((1, "lost_unmasking".to_string()));
+        lines.push((2, "walked_windows".to_string()));
+    }
     if stock {
         lines.push((1, "multi_msi stock 4".to_string()));
     }

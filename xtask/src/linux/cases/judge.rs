@@ -4,9 +4,9 @@ use super::plan::{Check, Driver};
 use crate::linux::machine::Clock;
 use crate::linux::results::Case;
 
-/// A problem per line. How many processors the machine has decides how many maps `prefetch` can have under way at once; on a
-/// clock that others' load drives on, neither that nor how long it took is judged.
-pub fn judge(check: &Check, case: &Case, cpus: u32, clock: Clock) -> Vec<String> {
+/// A problem per line. On a clock that others' load drives on, it is not judged how many maps `prefetch` has under way at once
+/// nor how long it took.
+pub fn judge(check: &Check, case: &Case, clock: Clock) -> Vec<String> {
     let mut problems: Vec<String> = case.bad.clone();
     let mut must = |good: bool, what: String| {
         if !good {
@@ -33,11 +33,8 @@ pub fn judge(check: &Check, case: &Case, cpus: u32, clock: Clock) -> Vec<String>
             None => must(false, "no interrupts were counted".to_string()),
         }
         if check.line.contains("policy=prefetch") && clock != Clock::Real {
-            // The first function's config write keeps its processor until that map is done; buses whose turn had not come by then
-            // start their maps afterwards. All of them at once is what the boot `figures` asks for.
             let at_once = total("at_once");
-            let least = check.functions.div_ceil(if cpus == 1 { 3 } else { 2 });
-            must(at_once >= least, format!("{at_once} maps at once of {}, at least {least}", check.functions));
+            must(at_once == check.functions, format!("{at_once} maps at once of {}", check.functions));
             let (took, maps) = (bound.microseconds(), total("map_us"));
             must(took.saturating_mul(3) <= maps, format!("bound after {took} us: maps one by one take {maps}"));
         }
@@ -93,7 +90,7 @@ mod tests {
 
     fn problems(log: &str) -> Vec<String> {
         let check = Check::new(1, "bring_up one stock 1 buses=1".to_string());
-        judge(&check, &results::parse(log)[0], 1, Clock::USUAL)
+        judge(&check, &results::parse(log)[0], Clock::USUAL)
     }
 
     #[test]
@@ -137,7 +134,7 @@ mod tests {
         };
         let problems = |log: String| {
             let check = Check::new(1, "versions".to_string());
-            judge(&check, &results::parse(&log)[0], 1, Clock::USUAL)
+            judge(&check, &results::parse(&log)[0], Clock::USUAL)
         };
         assert_eq!(problems(log(1, 0)), Vec::<String>::new());
         for (log, what) in [(log(0, 0), "interrupts counted [1, 0]"), (log(1, 2), "2 MMIO ranges")] {
@@ -148,7 +145,7 @@ mod tests {
 
     #[test]
     fn prefetch_maps_side_by_side_and_is_quick() {
-        let count = |cpus, clock, at_once: u64, bound_ns: u64| {
+        let count = |clock, at_once: u64, bound_ns: u64| {
             let fired = "@@ driver fired counts=1\n".repeat(14);
             let line = "bring_up prefetch ours 14 buses=14 policy=prefetch";
             let log = format!(
@@ -157,13 +154,12 @@ mod tests {
                  @@ driver bound bound_ns={bound_ns}\n{fired}@@ host fired total errors=0\n\
                  @@ host unloaded mmio held=0\n@@ host unloaded total errors=0\n"
             );
-            judge(&Check::new(14, line.to_string()), &results::parse(&log)[0], cpus, clock).len()
+            judge(&Check::new(14, line.to_string()), &results::parse(&log)[0], clock).len()
         };
-        let problems = |cpus, at_once, bound_ns| count(cpus, Clock::USUAL, at_once, bound_ns);
-        assert_eq!((problems(4, 7, 933_000_000), problems(4, 6, 933_000_000)), (0, 1));
-        assert_eq!((problems(1, 5, 933_000_000), problems(1, 4, 933_000_000)), (0, 1));
-        assert_eq!((problems(4, 14, 934_000_000), problems(1, 14, 934_000_000)), (1, 1));
-        assert_eq!(count(4, Clock::Real, 1, 9_000_000_000), 0);
+        assert_eq!(count(Clock::USUAL, 14, 933_000_000), 0);
+        assert_eq!(count(Clock::USUAL, 13, 933_000_000), 1);
+        assert_eq!(count(Clock::USUAL, 14, 934_000_000), 1);
+        assert_eq!(count(Clock::Real, 1, 9_000_000_000), 0);
     }
 
     #[test]

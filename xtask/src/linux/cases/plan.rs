@@ -78,7 +78,7 @@ pub fn stock_kernel(machine: &Machine) -> Vec<Boot> {
     let mut lines = Vec::new();
     for driver in drivers(machine) {
         lines.extend(bring_up(driver));
-        lines.extend(hotplug(driver));
+        lines.extend(hotplug(driver, machine.cpus));
         if driver == Driver::Ours {
             lines.extend(hostile());
             lines.extend(window());
@@ -125,19 +125,27 @@ fn bring_up(driver: Driver) -> Vec<(u64, String)> {
     lines
 }
 
+/// What the host does at every message of bring-up, and on one processor at each fourth access to config space.
+const STEPS: [&str; 4] = ["eject_steps", "remove_steps", "gone_steps", "add_steps"];
+
 /// Lane 3: functions, buses and modules come and go.
-fn hotplug(driver: Driver) -> Vec<(u64, String)> {
+fn hotplug(driver: Driver, cpus: u32) -> Vec<(u64, String)> {
     let word = driver.word();
     let mut lines = vec![
         (1, format!("eject_cycles {word} 5")),
         (1, format!("rescind_cycles {word} 5")),
         (1, format!("rescind_steps {word} 24")),
+        (1, format!("eject_steps {word} 24")),
         (1, format!("load_cycles {word} 10")),
     ];
     // What pci-hyperv does not do: remove a function that the relations leave out, give BARs to one that comes later.
     if driver == Driver::Ours {
         lines.push((1, format!("surprise {word}")));
         lines.push((2, format!("hot_add {word}")));
+        lines.extend(STEPS[1..].iter().map(|case| (1, format!("{case} {word} 24"))));
+        if cpus == 1 {
+            lines.extend(STEPS.iter().map(|case| (1, format!("{case} {word} 99 access 4"))));
+        }
     }
     lines
 }

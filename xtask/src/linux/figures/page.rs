@@ -189,14 +189,8 @@ pub fn write(measured: &Measured, marks: &[Mark]) -> Result<String, std::fmt::Er
     }
     writeln!(
         page,
-        "\nWith `prefetch` the driver's write finds the work done. What waits, for what is left of a map, is a write of COMMAND \
-         while the map is under way: the PCI core's, which tries out the INTx bit when it scans a function, and so the first \
-         function's of a boot, however late its driver comes. The maps of the others are over when they are scanned.\n\n\
-         **One processor.** The same write is why `prefetch` need not have all maps under way at once on a machine with one processor: until the \
-         first function's map is done nothing else runs there, and a bus whose turn had not come by then starts its map afterwards. \
-         Which buses those are is up to the scheduler: 13 of 14 were seen at once on 6.12, and 9 on 6.1. So the lanes ask for half of them with one \
-         processor and for all with several; and with either, for all bound in a third of the time that the maps take one by one. \
-         This is what one trapped write costs, not a defect.\n"
+        "\nWith `prefetch` a function is shown to the PCI core when its map is done (or after a minute, should the host not answer): \
+         no write finds a map under way, and waits for it with interrupts off.\n"
     )?;
     writeln!(page, "## Size\n")?;
     for (name, (text, both)) in [("pci-hyperv.ko", measured.stock_size), ("hvpci.ko", measured.ours_size)] {

@@ -6,7 +6,7 @@ use hvpci_core::{Slot, Time};
 use hvpci_mock::host::packet::MessageType;
 use hvpci_mock::host::{BusId, Fault, FaultPlan, Storm, Trigger};
 
-use crate::{Standin, scene};
+use crate::{Standin, armed, scene};
 
 /// Runs one line. `None` for a line that makes no sense.
 ///
@@ -28,6 +28,10 @@ pub fn run(standin: &mut Standin, now: Time, line: &str) -> Option<()> {
     let bus = BusId(u32::try_from(number()?).ok()?);
     host.instance(bus)?;
     match verb {
+        "at" => {
+            let (trigger, commands) = line.splitn(3, ' ').nth(2)?.split_once(' ')?;
+            armed::arm(standin, bus.0, trigger, commands)?;
+        }
         "offer" => host.offer(bus),
         "rescind" => host.rescind(bus, now),
         "crash" => {
@@ -43,7 +47,10 @@ pub fn run(standin: &mut Standin, now: Time, line: &str) -> Option<()> {
             standin.storms.entry(bus.0).or_insert_with(|| Storm::new(seed)).send(now, packets);
         }
         "calm" => _ = standin.storms.remove(&bus.0),
-        "nofault" => host.set_faults(bus, FaultPlan::default()),
+        "nofault" => {
+            host.set_faults(bus, FaultPlan::default());
+            standin.armed.remove(&bus.0);
+        }
         "fault" => {
             let plan = fault(words.next()?, words.next()?, words.next())?;
             host.set_faults(bus, plan);

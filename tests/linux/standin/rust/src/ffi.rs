@@ -10,6 +10,7 @@ use core::slice;
 use hvpci_core::{Slot, Time};
 use hvpci_mock::host::{BusId, ChannelState, Event, HypercallError, PacketKind, SendRefused, Storm};
 
+use crate::armed::{self, Step};
 use crate::scene::{self, Scene};
 use crate::{Standin, command, lost, state};
 
@@ -33,6 +34,8 @@ pub extern "C" fn standin_new(scene: &Scene) -> *mut Standin {
         kept: BTreeMap::new(),
         deaf: BTreeSet::new(),
         lost: Vec::new(),
+        armed: BTreeMap::new(),
+        struck: BTreeMap::new(),
         storms: BTreeMap::new(),
         started: None,
         last_fire: String::new(),
@@ -117,6 +120,7 @@ pub unsafe extern "C" fn standin_send(
 ) -> i32 {
     // SAFETY: as the caller promised.
     let payload = unsafe { slice::from_raw_parts(payload, length) };
+    armed::count(standin, bus, Step::Message, at(now));
     match standin.host.guest_packet(BusId(bus), at(now), PacketKind::InBand, wants_completion, id, payload) {
         Ok(()) => {
             if wants_completion && let Some(storm) = standin.storms.get_mut(&bus) {
@@ -204,6 +208,7 @@ pub extern "C" fn standin_next_due(standin: &Standin, bus: u32, due: &mut u64) -
 pub extern "C" fn standin_load(standin: &mut Standin, now: u64, address: u64, bytes: u32, done: &mut u64) -> u32 {
     *done = now;
     let Some((bus, offset)) = standin.window_at(address) else { return u32::MAX };
+    armed::count(standin, bus.0, Step::Access, at(now));
     let (value, end) = standin.host.window_page_load(bus, at(now), offset, bytes);
     *done = end.as_nanos();
     value
@@ -220,6 +225,7 @@ pub extern "C" fn standin_store(
 ) -> bool {
     *done = now;
     let Some((bus, offset)) = standin.window_at(address) else { return false };
+    armed::count(standin, bus.0, Step::Access, at(now));
     // Only what lies behind the header resets a function.
     let before = if offset & 0xFFF < 0x40 { Vec::new() } else { lost::before(&standin.host, bus) };
     *done = standin.host.window_page_store(bus, at(now), offset, bytes, value).as_nanos();

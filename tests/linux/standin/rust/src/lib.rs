@@ -2,6 +2,7 @@
 #![no_std]
 extern crate alloc;
 
+mod armed;
 mod command;
 mod ffi;
 mod lost;
@@ -27,6 +28,10 @@ pub struct Standin {
     deaf: BTreeSet<u32>,
     /// MSI-X tables to be wiped.
     lost: alloc::vec::Vec<lost::Table>,
+    /// What waits for a step of a bus.
+    armed: BTreeMap<u32, armed::Armed>,
+    /// How often such commands were run, by bus.
+    struck: BTreeMap<u32, u64>,
     /// Who else writes into a bus's ring.
     storms: BTreeMap<u32, Storm>,
     /// When the host was told to offer its buses.

@@ -22,7 +22,8 @@ pub fn text(standin: &mut Standin, now: Time) -> String {
 fn write(standin: &Standin, now: Time, out: &mut String) -> fmt::Result {
     let host = &standin.host;
     for bus in host.buses() {
-        let (channel, functions, struck) = (host.channel(bus), host.slots(bus).len(), host.faults_struck(bus));
+        let (channel, functions) = (host.channel(bus), host.slots(bus).len());
+        let struck = host.faults_struck(bus) + standin.struck.get(&bus.0).copied().unwrap_or(0);
         write!(out, "bus={} channel={channel:?} functions={functions} struck={struck}", bus.0)?;
         ledger(out, &host.bus_ledger(bus))?;
         for slot in host.slots(bus) {

@@ -29,6 +29,10 @@ pub struct State {
     pub refuses_state_changes: bool,
     /// Messages that VmbPacketSend has no memory for: how many more of each type.
     pub refused: HashMap<u32, u32>,
+    /// The host reads nothing: no packet goes into the ring.
+    pub stuck: bool,
+    /// The most packets that were under way at once.
+    pub most_outstanding: usize,
     /// Whether VmbPacketSend ever had no memory.
     pub unsent: bool,
     /// Incoming packets completed so far.

@@ -98,6 +98,7 @@ unsafe extern "win64" fn VmbPacketSend(handle: usize, buffer: *const u8, bytes: 
             return status::INSUFFICIENT_RESOURCES;
         }
         packet(&mut world.kmcl, handle, "VmbPacketSend").sent = true;
+        world.kmcl.most_outstanding = world.kmcl.most_outstanding.max(world.kmcl.outstanding());
         trace!("guest -> host: {:02x?} ({bytes} bytes)", &data[..data.len().min(16)]);
         world.kmcl.log(at, &data);
         send(world, at, Waiting { handle, data, wants });
@@ -117,6 +118,9 @@ fn send(world: &mut World, at: usize, packet: Waiting) {
 
 /// Puts a packet into the ring; gives it back if the ring is full. A packet that wants no answer is done when it is in.
 fn put(world: &mut World, at: usize, packet: Waiting) -> Option<Waiting> {
+    if world.kmcl.stuck {
+        return Some(packet);
+    }
     let (now, bus) = (world.time(), world.kmcl.channels.get(&at)?.bus);
     let id = if packet.wants { Packet::transaction(packet.handle) } else { 0 };
     let taken = world.host.guest_packet(bus, now, PacketKind::InBand, packet.wants, id, &packet.data);
@@ -127,6 +131,14 @@ fn put(world: &mut World, at: usize, packet: Waiting) -> Option<Waiting> {
         world.kmcl.done.push_back((at, packet.handle));
     }
     None
+}
+
+/// The host reads again.
+pub fn unstick(world: &mut World) {
+    world.kmcl.stuck = false;
+    let all: Vec<usize> = world.kmcl.channels.keys().copied().collect();
+    all.into_iter().for_each(|at| drain(world, at));
+    world.changed();
 }
 
 /// The host has read packets: what waits for room in the ring may go.

@@ -13,7 +13,7 @@ use crate::nt::status;
 use crate::wdf::init::Init;
 use crate::wdf::object::{self, Kind};
 use crate::wdf::resources::Wanted;
-use crate::world::{Step, World, wait, with};
+use crate::world::{Step, World, sleep, wait, with};
 use crate::{rule, trace};
 
 /// The PnP manager's view.
@@ -33,6 +33,8 @@ pub struct State {
     pub listed: Vec<Vec<Wanted>>,
     /// How long EvtChildListCreateDevice takes to be called once the PnP manager has a description.
     pub create_delay: u64,
+    /// Nanoseconds between a device's PrepareHardware and its D0Entry.
+    pub start_delay: u64,
     /// Calls of EvtChildListCreateDevice that failed.
     pub not_created: u32,
     /// Whether anybody arbitrates message interrupts for children: see [`arbiter::within`].
@@ -98,6 +100,7 @@ impl Default for State {
             next: 0,
             listed: vec![Vec::new()],
             create_delay: 0,
+            start_delay: 0,
             not_created: 0,
             arbitrates: false,
             next_vector: 0,
@@ -237,6 +240,7 @@ pub fn start(device: usize, assigned: arbiter::Assigned) -> Result<(), i32> {
         power.lists = lists;
     });
     let started = succeed(call(device, Event::PrepareHardware, [lists.0, lists.1]))
+        .inspect(|()| hold(with(|world| world.pnp.start_delay)))
         .and_then(|()| power_up(device, D3_FINAL))
         .and_then(|()| {
             set_power(device, |power| power.managed = true);
@@ -246,6 +250,13 @@ pub fn start(device: usize, assigned: arbiter::Assigned) -> Result<(), i32> {
         release(device);
     }
     started
+}
+
+/// Other things take their time.
+fn hold(nanoseconds: u64) {
+    if nanoseconds != 0 {
+        sleep(nanoseconds);
+    }
 }
 
 /// D0Entry and what follows it.

@@ -42,7 +42,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "blocks-threads", about: "eight threads read and write at once", steps: 1, run: threads },
 ];
 
-const INVALIDATE: u32 = 0x2A_C007;
+pub(super) const INVALIDATE: u32 = 0x2A_C007;
 const READ: u32 = 0x2A_C00B;
 const WRITE: u32 = 0x2A_C00F;
 

@@ -6,10 +6,13 @@ use hvpci_core::{Slot, Time};
 use hvpci_mock::host::packet::MessageType;
 use hvpci_mock::host::{Fault, FaultPlan, FaultRule, HostOptions, PacketKind, Trigger};
 
+use crate::pnp::interface::BlockInterface;
 use crate::scenario::Scenario;
-use crate::scenario::machine::{check_the_end, check_the_guest};
-use crate::scenario::steps::{at_host, boot, down, start_children, try_up, up, within};
-use crate::world::{sleep, with};
+use crate::scenario::machine::{check_the_end, check_the_guest, function};
+use crate::scenario::steps::{Up, at_host, boot, down, start_children, try_up, up, within};
+use crate::scenario::{blocks, power};
+use crate::wdf::queue;
+use crate::world::{Allocations, sleep, with};
 use crate::{expect, pnp};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -53,7 +56,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "allocation",
-        about: "the n-th allocation fails; run by `loader allocations`",
+        about: "the n-th allocation fails, of a bus that starts and lives; run by `loader allocations`",
         steps: 0,
         run: allocation,
     },
@@ -284,13 +287,63 @@ fn leftover(file: &str, step: u32) {
     down(machine, &buses);
 }
 
+/// What happens to a bus between its start and its end, as far as it goes: config blocks, idle D3, a function more, sleep,
+/// a function less.
+fn live(mut up: Up) {
+    let (bus, Some(first)) = (up.bus, up.pdos.first().copied()) else { return };
+    let place = vec![0_u8; 8];
+    let told = queue::send(first, blocks::INVALIDATE, &place, &mut []).ok();
+    if let Some(interface) = BlockInterface::query(first) {
+        // Where there is no memory for a message it is tried again: what ends it is its deadline.
+        println!("config blocks: {:#x}, {:x?}", interface.write(9, &[1, 2, 3]), interface.read(9, 3));
+        interface.release();
+    }
+    at_host(|host, now| {
+        host.invalidate_block(bus, now, Slot::ZERO, 5);
+    });
+    sleep(1_000_000_000);
+    println!("told of changes: {:x?}", told.and_then(queue::outcome));
+    pnp::power_down(first, pnp::D3);
+    println!("D0 after D3: {:x?}", pnp::power_up(first, pnp::D3));
+    at_host(|host, now| {
+        if let Some(spec) = function(0, 1, 1 << 30) {
+            host.add_function(bus, now, spec);
+        }
+    });
+    up.pdos = pnp::child::await_children(up.fdo, 2, 200);
+    for pdo in up.pdos.iter().filter(|pdo| **pdo != first) {
+        println!("the added function: {:x?}", pnp::child::start_child(bus, *pdo));
+    }
+    up.pdos.retain(|pdo| pnp::power(*pdo).in_d0);
+    power::system_down(&up, pnp::ACTION_SLEEP, pnp::D3);
+    let exhausted = |allocations: Allocations| allocations.fail_from != 0 && allocations.count >= allocations.fail_from;
+    if exhausted(with(|world| world.allocations)) {
+        // A bus that wakes without any memory waits for some, for up to nine minutes: too long to be tried hundreds of times.
+        return;
+    }
+    let back = power::try_system_up(&up, pnp::D3);
+    println!("the wake: {back:x?}");
+    if back.is_ok() {
+        at_host(|host, now| {
+            host.remove_function(bus, now, Slot::ZERO);
+        });
+        sleep(1_000_000_000);
+    }
+}
+
 /// The parent has chosen the allocation that fails.
 fn allocation(file: &str, _step: u32) {
     let mut machine = crate::scenario::machine::Machine::load(file);
     let buses = crate::scenario::machine::host(HostOptions::default(), 1, 1, 1 << 30);
-    with(|world| world.pnp.arbitrates = true);
+    with(|world| {
+        world.pnp.arbitrates = true;
+        // What no memory comes for is given up after as long.
+        world.wdf.parameters.insert("RequestTimeoutSeconds".to_owned(), 5);
+    });
     if machine.enter().is_ok() {
-        let _ = try_up(buses[0], 1);
+        if let Ok(up) = try_up(buses[0], 1) {
+            live(up);
+        }
         sleep(1_000_000_000);
         pnp::remove_bus(buses[0], false);
         machine.unload();

@@ -5,6 +5,7 @@ mod access;
 mod blocks;
 mod bringup;
 mod faults;
+mod limits;
 pub mod machine;
 mod messages;
 mod power;
@@ -36,6 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         power::SCENARIOS,
         races::SCENARIOS,
         faults::SCENARIOS,
+        limits::SCENARIOS,
         threads::SCENARIOS,
     ]
     .into_iter()

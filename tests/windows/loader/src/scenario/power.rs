@@ -75,7 +75,8 @@ fn idle(file: &str, kept: bool) {
     down(machine, &buses);
 }
 
-fn system_down(up: &Up, action: i32, state: u32) {
+/// The system goes to sleep.
+pub(super) fn system_down(up: &Up, action: i32, state: u32) {
     with(|world| {
         for device in up.pdos.iter().chain([&up.fdo]) {
             if let Some(device) = world.wdf.devices.get_mut(device) {
@@ -90,17 +91,20 @@ fn system_down(up: &Up, action: i32, state: u32) {
 }
 
 fn system_up(up: &Up, state: u32) {
-    let back = pnp::power_up(up.fdo, state);
-    expect!(back.is_ok(), "the bus did not wake: {back:x?}");
-    for pdo in &up.pdos {
-        let back = pnp::power_up(*pdo, state);
-        expect!(back.is_ok(), "the function did not wake: {back:x?}");
-    }
+    let back = try_system_up(up, state);
+    expect!(back.is_ok(), "the bus or its function did not wake: {back:x?}");
+}
+
+/// The system wakes, as far as that goes.
+pub(super) fn try_system_up(up: &Up, state: u32) -> Result<(), i32> {
+    let bus = pnp::power_up(up.fdo, state);
+    let back = bus.and_then(|()| up.pdos.iter().try_for_each(|pdo| pnp::power_up(*pdo, state)));
     with(|world| {
         for device in world.wdf.devices.values_mut() {
             device.power_action = 0;
         }
     });
+    back
 }
 
 fn decodes(up: &Up) -> bool {

@@ -109,7 +109,7 @@ unsafe extern "win64" fn WdfChildListUpdateChildDescriptionAsMissing(
     irql::at_most(DISPATCH, WHAT);
     with(|world| {
         let id = read(world, list, id, WHAT);
-        if world.allocation_fails(WHAT) {
+        if world.allocation_fails(WHAT) || world.wdf.keeps_children {
             return status::INSUFFICIENT_RESOURCES;
         }
         let Some(list) = world.wdf.lists.get_mut(&list) else { return status::INVALID_PARAMETER };

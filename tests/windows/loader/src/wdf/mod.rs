@@ -37,6 +37,8 @@ pub struct State {
     pub resources: HashMap<usize, resources::List>,
     /// The values of the driver's Parameters key.
     pub parameters: HashMap<String, u32>,
+    /// There is no memory to take a child off a list.
+    pub keeps_children: bool,
 }
 
 /// Reads the `Size` that begins a WDF structure and checks it.

@@ -11,12 +11,14 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU8, Ordering};
 use core::task::{Context, Poll};
 
 use wdk_alloc::WdkAllocator;
 
+use super::task::Nt;
 use crate::events;
+
+type Loan = hvpci_sync::Loan<Nt>;
 
 /// Bytes of a block that a future can have.
 const BLOCK: usize = 1024;
@@ -25,11 +27,6 @@ const ALIGN: usize = 16;
 /// The alignment of what lies in a block: more than the pool gives, so that nothing else in this driver has it, and what
 /// is freed with it is a block.
 const MARK: usize = 64;
-
-const FREE: u8 = 0;
-const BUSY: u8 = 1;
-/// Its bus is gone: whoever holds the block frees it.
-const ORPHAN: u8 = 2;
 
 /// The non-paged pool. Blocks of a [`Reserve`] are put back to it instead of freed.
 pub struct Allocator;
@@ -46,7 +43,7 @@ unsafe impl GlobalAlloc for Allocator {
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         if layout.align() == MARK {
-            // SAFETY: `alloc` gives nothing of that alignment, so that this is the content of a busy block.
+            // SAFETY: `alloc` gives nothing of that alignment, so that this is the content of a block that is lent.
             unsafe { Block::put_back(pointer) }
         } else {
             // SAFETY: the caller's; the memory came from WdkAllocator.
@@ -58,7 +55,8 @@ unsafe impl GlobalAlloc for Allocator {
 /// A block: this, and `BLOCK` bytes behind it, aligned to `MARK`.
 #[repr(align(64))]
 struct Block {
-    state: AtomicU8,
+    /// Whether it has content, and whose it is: the bus lends it, and may be gone before the content is.
+    loan: Loan,
     /// Where the memory of the block begins, which the pool aligns to less.
     memory: *mut u8,
 }
@@ -76,7 +74,7 @@ impl Block {
         let block = memory.wrapping_add(memory.align_offset(MARK)).cast::<Block>();
         let block = NonNull::new(block).filter(|_| !memory.is_null())?;
         // SAFETY: aligned, and inside of the memory, which is `MARK - ALIGN` bytes longer than block and content.
-        unsafe { block.write(Block { state: AtomicU8::new(FREE), memory }) };
+        unsafe { block.write(Block { loan: Loan::new(), memory }) };
         Some(block)
     }
 
@@ -97,9 +95,9 @@ impl Block {
     /// `content` is that of a block that [`Reserve::take`] gave.
     unsafe fn put_back(content: *mut u8) {
         let block = content.wrapping_sub(MARK).cast::<Block>();
-        // SAFETY: a block ends where its content begins. It is busy, so that its memory is there: see `Reserve::drop`.
+        // SAFETY: a block ends where its content begins. It is lent, so that its memory is there: see `Reserve::drop`.
         unsafe {
-            if (*block).state.compare_exchange(BUSY, FREE, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            if (*block).loan.give_back() {
                 Block::free(block);
             }
         }
@@ -142,7 +140,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The blocks of one bus.
 pub struct Reserve(Vec<NonNull<Block>>);
 
-// SAFETY: blocks are handed out by their atomic state.
+// SAFETY: blocks are handed out by their loans.
 unsafe impl Send for Reserve {}
 // SAFETY: as above.
 unsafe impl Sync for Reserve {}
@@ -180,8 +178,7 @@ impl Reserve {
     fn take(&self) -> Option<*mut u8> {
         let free = self.0.iter().find(|block| {
             // SAFETY: the blocks of a reserve go no sooner than it.
-            let state = unsafe { &block.as_ref().state };
-            state.compare_exchange(FREE, BUSY, Ordering::AcqRel, Ordering::Acquire).is_ok()
+            unsafe { block.as_ref() }.loan.borrow()
         })?;
         Some(free.as_ptr().cast::<u8>().wrapping_add(MARK))
     }
@@ -190,19 +187,14 @@ impl Reserve {
 impl Drop for Reserve {
     fn drop(&mut self) {
         for block in &self.0 {
-            // SAFETY: as in `take`. Who holds a busy block finds it orphaned and frees it; nobody has a free one.
+            // SAFETY: as in `take`. Who has borrowed a block finds its lender gone and frees it; nobody has any other.
             unsafe {
-                if block.as_ref().state.swap(ORPHAN, Ordering::AcqRel) == FREE {
+                if block.as_ref().loan.leave() {
                     Block::free(block.as_ptr());
                 }
             }
         }
     }
-}
-
-/// Boxes a value; `None` without memory, and then the value is dropped.
-pub fn try_box<T>(value: T) -> Option<Box<T>> {
-    Some(Box::write(try_room()?, value))
 }
 
 /// Room for a value; `None` without memory.

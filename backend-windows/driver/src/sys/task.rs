@@ -1,0 +1,190 @@
+//! Runs the two futures of a bus on work items, and blocks PnP callbacks on futures of their own. What several threads touch
+//! at once is in hvpci-sync.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use core::task::{Context, Poll, Waker};
+
+use hvpci_core::Time;
+use hvpci_sync::{Kernel, TaskState};
+use wdk_sys::NTSTATUS;
+
+use super::event::Event;
+use super::memory::Boxed;
+use super::nt;
+use super::work::{Gate, Timer, WorkItem};
+
+/// This kernel's atomics and clock.
+pub struct Nt;
+
+impl Kernel for Nt {
+    type Flag = AtomicBool;
+    type Byte = AtomicU8;
+    type Long = AtomicU64;
+
+    fn now() -> Time {
+        nt::now()
+    }
+}
+
+/// Where one waiter waits: `Platform::wake` signals it.
+pub type WaitPoint = hvpci_sync::WaitPoint<Nt>;
+/// The future that waits there.
+pub type Wait<'a> = hvpci_sync::Wait<'a, Nt>;
+/// A [`WaitPoint`] for a thread that blocks.
+pub type BlockPoint = hvpci_sync::BlockPoint<Nt, Event>;
+/// A place that one at a time may have.
+pub type Place = hvpci_sync::Place<Nt>;
+/// Who found no place is told when there is one.
+pub type Shortage = hvpci_sync::Shortage<Nt>;
+
+type Job = Boxed<'static, ()>;
+
+/// A future polled by a work item at PASSIVE_LEVEL. It is part of a bus device, which makes it.
+pub struct Task {
+    /// Where the future waits.
+    pub point: WaitPoint,
+    state: TaskState<Nt>,
+    job: UnsafeCell<Option<Job>>,
+    gate: Gate,
+    work: WorkItem,
+    timer: Timer,
+}
+
+// SAFETY: `job` is reached from within `TaskState::start` and `TaskState::run` only, which let one thread in at a time.
+unsafe impl Sync for Task {}
+
+impl Task {
+    /// A task that is polled by `work`, and by `timer` when its wait is over.
+    ///
+    /// # Safety
+    ///
+    /// Both live at least as long as the gate of the task is open: see [`Task::open`].
+    pub(super) unsafe fn new(work: WorkItem, timer: Timer) -> Result<Task, NTSTATUS> {
+        Ok(Task {
+            point: WaitPoint::new(),
+            state: TaskState::new(),
+            job: UnsafeCell::new(None),
+            gate: Gate::new()?,
+            work,
+            timer,
+        })
+    }
+
+    /// From here until [`Task::close`] the task is polled. The device that work item and timer belong to is not deleted
+    /// before that.
+    pub(super) fn open(&self) {
+        self.gate.set(true);
+    }
+
+    /// The end of what [`Task::open`] began. PASSIVE_LEVEL, not from the future.
+    pub(super) fn close(&self) {
+        self.gate.set(false);
+        // SAFETY: the device is there: the caller's word, given with `open` and `new`.
+        unsafe {
+            self.timer.stop();
+            self.work.flush();
+        }
+    }
+
+    /// Whether the future has not ended.
+    pub fn is_alive(&self) -> bool {
+        self.state.is_alive()
+    }
+
+    /// Whether the future rests for good: see [`Task::abandon`].
+    pub fn is_abandoned(&self) -> bool {
+        self.state.is_abandoned()
+    }
+
+    /// Starts a future, unless one is running: that one goes on, and `job` is dropped. PASSIVE_LEVEL.
+    pub(super) fn start(&self, job: Job) {
+        // SAFETY: from within `TaskState::start`.
+        self.state.start(|| unsafe { *self.job.get() = Some(job) });
+        self.poll_soon();
+    }
+
+    /// Lets the future rest for good. It is dropped with the task.
+    pub fn abandon(&self) {
+        self.state.abandon();
+    }
+
+    /// Has the future polled soon. At most DISPATCH_LEVEL.
+    pub fn poll_soon(&self) {
+        if self.is_alive() {
+            // SAFETY: under the gate: the device is there.
+            self.gate.if_open(|| unsafe { self.work.enqueue() });
+        }
+    }
+
+    /// Stops the timer and waits for the work item. For callbacks of the bus device, at PASSIVE_LEVEL, and not from the
+    /// future.
+    pub fn flush(&self) {
+        if self.gate.is_open() {
+            // SAFETY: KMDF calls EvtDeviceReleaseHardware, which closes the gate, after every other callback of the device.
+            unsafe {
+                self.timer.stop();
+                self.work.flush();
+            }
+        }
+    }
+
+    /// Polls the future until nothing is left to do. Called by the work item, whose callback Windows may run twice at once.
+    /// Returns whether the future ended.
+    pub(super) fn run(&self) -> bool {
+        let poll = || {
+            // SAFETY: from within `TaskState::run`.
+            let job = unsafe { &mut *self.job.get() };
+            let Some(future) = job else { return Poll::Ready(()) };
+            let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            if polled.is_ready() {
+                *job = None;
+            }
+            polled
+        };
+        // SAFETY: under the gate: the device is there.
+        let arm = |deadline| self.gate.if_open(|| unsafe { self.timer.start(deadline) });
+        self.state.run(&self.point, poll, arm)
+    }
+}
+
+/// Has a task go on at a time, whatever it waits for.
+pub struct Alarm {
+    gate: Gate,
+    timer: Timer,
+}
+
+impl Alarm {
+    /// # Safety
+    ///
+    /// As for [`Task::new`].
+    pub(super) unsafe fn new(timer: Timer) -> Result<Alarm, NTSTATUS> {
+        Ok(Alarm { gate: Gate::new()?, timer })
+    }
+
+    /// As [`Task::open`].
+    pub(super) fn open(&self) {
+        self.gate.set(true);
+    }
+
+    /// As [`Task::close`].
+    pub(super) fn close(&self) {
+        self.gate.set(false);
+        // SAFETY: as in `Task::close`.
+        unsafe { self.timer.stop() }
+    }
+
+    /// Sets the alarm, instead of what was set before. At most DISPATCH_LEVEL.
+    pub fn set(&self, time: Time) {
+        // SAFETY: under the gate: the device is there.
+        self.gate.if_open(|| unsafe { self.timer.start(time) });
+    }
+
+    /// Unsets the alarm. Under the conditions of [`Task::flush`].
+    pub fn unset(&self) {
+        if self.gate.is_open() {
+            // SAFETY: as in `Task::flush`.
+            unsafe { self.timer.stop() }
+        }
+    }
+}
