@@ -35,6 +35,8 @@ pub mod instance;
 pub mod interrupt;
 pub mod placement;
 pub mod slot;
+#[cfg(test)]
+mod tests;
 pub mod time;
 pub mod wire;
 

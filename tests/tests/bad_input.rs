@@ -46,7 +46,7 @@ fn every_width_at_every_edge() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(hvpci_tests::cases(16)))]
 
     /// Any accesses at all: what is illegal reads all ones; nothing panics, and the bus can still be shut down with nothing
     /// left.

@@ -36,6 +36,7 @@ pub fn lint(sh: &Shell) -> Result<bool> {
             "clippy",
             timed(|| finished(cmd!(sh, "cargo clippy --workspace --all-targets --locked -- -D warnings").run())),
         ),
+        ("clippy: fuzz targets", timed(|| fuzz_targets(sh))),
         (
             "rustdoc",
             timed(|| {
@@ -44,6 +45,17 @@ pub fn lint(sh: &Shell) -> Result<bool> {
             }),
         ),
     ]))
+}
+
+/// The fuzz targets are a workspace of their own, which no test compiles.
+fn fuzz_targets(sh: &Shell) -> Outcome {
+    let target = sh.current_dir().join("target");
+    let clippy = cmd!(
+        sh,
+        "cargo clippy --manifest-path tests/fuzz/Cargo.toml --target-dir {target} --all-targets --locked -- -D warnings"
+    );
+    // Nothing is linked, so that libFuzzer need not be compiled.
+    finished(clippy.env("CUSTOM_LIBFUZZER_PATH", target.join("not-linked").join("libFuzzer.a")).run())
 }
 
 /// The portable suite, then the lanes that need more of the machine.
@@ -149,20 +161,22 @@ fn bare_target(sh: &Shell) -> Outcome {
     )
 }
 
-fn finished(result: xshell::Result<()>) -> Outcome {
+/// What became of a command.
+pub fn finished(result: xshell::Result<()>) -> Outcome {
     match result {
         Ok(()) => Outcome::Passed,
         Err(error) => Outcome::Failed(error.to_string()),
     }
 }
 
-fn timed(lane: impl FnOnce() -> Outcome) -> (Outcome, f64) {
+/// Runs a lane; how long it took, in seconds.
+pub fn timed(lane: impl FnOnce() -> Outcome) -> (Outcome, f64) {
     let start = Instant::now();
     (lane(), start.elapsed().as_secs_f64())
 }
 
 /// Prints what became of each lane; true if the command may succeed.
-fn report(lanes: &[(&str, (Outcome, f64))]) -> bool {
+pub fn report(lanes: &[(&str, (Outcome, f64))]) -> bool {
     let mut good = true;
     eprintln!();
     for (name, (outcome, seconds)) in lanes {

@@ -5,6 +5,7 @@ mod coverage;
 mod lanes;
 mod linux;
 mod miri;
+mod prove;
 mod windows;
 
 use std::process::ExitCode;
@@ -41,6 +42,9 @@ enum Command {
     /// Miri over the unit tests of core and mock host, where a nightly toolchain has it; says what is missing where not. Not
     /// part of `test`.
     Miri,
+    /// What can run for longer than CI has time: properties, fault matrix, orders of threads, fuzzing, models. Hours, as it
+    /// stands.
+    Prove(prove::Options),
     /// The kernel lanes alone: Debian's kernels in QEMU, with the stand-in host, under pci-hyperv.ko and hvpci.ko.
     Linux(linux::Options),
 }
@@ -68,6 +72,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Lint => lanes::lint(&sh),
         Command::Coverage { list } => lanes::coverage(&sh, list),
         Command::Miri => lanes::miri(&sh),
+        Command::Prove(options) => Ok(prove::run(&sh, &options)),
         Command::Linux(options) => lanes::linux(&sh, &options),
     }
 }

@@ -14,7 +14,9 @@ pub enum Policy {
     Deferred,
     /// As [`Policy::Deferred`], and clear/set pairs made while no function driver is bound do not reach the host.
     Absorbing,
-    /// As [`Policy::Deferred`] for the guest, while the host maps in the background before the function is published.
+    /// As [`Policy::Deferred`] for the guest, while the host maps in the background before the function is published. A guest of
+    /// the message style asks for each map itself, when it starts the function: there it is [`Policy::Deferred`], nothing is
+    /// mapped ahead.
     Prefetch,
 }
 

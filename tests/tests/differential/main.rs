@@ -215,13 +215,8 @@ fn a_defect_does_not_go_unnoticed() {
     }
 }
 
-/// More of them: `PROPTEST_CASES=200000`.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(4000)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(hvpci_tests::cases(4000)))]
 
     #[test]
     fn bent_recordings_on_two_functions_at_once(

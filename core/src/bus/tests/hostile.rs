@@ -193,7 +193,7 @@ fn act(rig: &mut Rig, tickets: &mut Vec<Ticket>, deed: Deed) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(400)))]
 
     #[test]
     fn nothing_a_host_sends_breaks_a_bus(

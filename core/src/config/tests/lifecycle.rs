@@ -114,7 +114,7 @@ fn apply(rig: &mut Rig, n: usize, op: Op, released: &mut [bool]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(1000)))]
 
     #[test]
     fn no_order_of_events_breaks_i2_i3_or_the_count_of_maps(

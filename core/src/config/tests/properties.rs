@@ -198,7 +198,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(1000)))]
 
     /// I1, I2, I3, I6 whatever the guest does.
     #[test]
