@@ -90,12 +90,30 @@ static void mapped_write(void __iomem *at, u32 bytes, u32 value)
 	mb();
 }
 
+static bool call_failed(struct hvpci_bus *bus, const char *what, u32 offset, u64 status)
+{
+	if (hv_result_success(status))
+		return false;
+	dev_err_ratelimited(&bus->device->device, "config window: %s %#x: hypercall status %#x\n", what, offset,
+			    hv_result(status));
+	return true;
+}
+
+/* By hypercall. Until it succeeds no access may go to whatever was selected before. */
+static bool call_select(struct hvpci_bus *bus)
+{
+	bus->select_failed = call_failed(bus, "select slot", bus->select_wanted,
+					 mmio_write_call(bus->window_address, 4, bus->select_wanted));
+	return !bus->select_failed;
+}
+
 void hvpci_shim_select(struct hvpci_bus *bus, u32 slot)
 {
 	if (!bus->window_address)
 		return;
+	bus->select_wanted = slot;
 	if (bus->window_calls)
-		mmio_write_call(bus->window_address, 4, slot);
+		call_select(bus);
 	else
 		mapped_write(bus->window_mapping, 4, slot);
 }
@@ -108,7 +126,10 @@ u32 hvpci_shim_window_read(struct hvpci_bus *bus, u32 offset, u32 bytes)
 		return U32_MAX;
 	if (!bus->window_calls)
 		return mapped_read(bus->window_mapping + HVPCI_CONFIG_PAGE + offset, bytes);
-	if (!hv_result_success(mmio_read_call(bus->window_address + HVPCI_CONFIG_PAGE + offset, bytes, &value)))
+	if (bus->select_failed && !call_select(bus))
+		return U32_MAX;
+	if (call_failed(bus, "read at", offset,
+			mmio_read_call(bus->window_address + HVPCI_CONFIG_PAGE + offset, bytes, &value)))
 		return U32_MAX;
 	return value;
 }
@@ -117,10 +138,11 @@ void hvpci_shim_window_write(struct hvpci_bus *bus, u32 offset, u32 bytes, u32 v
 {
 	if (!bus->window_address || offset > SZ_4K - 4 + (4 - bytes))
 		return;
-	if (bus->window_calls)
-		mmio_write_call(bus->window_address + HVPCI_CONFIG_PAGE + offset, bytes, value);
-	else
+	if (!bus->window_calls)
 		mapped_write(bus->window_mapping + HVPCI_CONFIG_PAGE + offset, bytes, value);
+	else if (!bus->select_failed || call_select(bus))
+		call_failed(bus, "write at", offset,
+			    mmio_write_call(bus->window_address + HVPCI_CONFIG_PAGE + offset, bytes, value));
 }
 
 int hvpci_shim_map_window(struct hvpci_bus *bus, u64 *address)

@@ -67,3 +67,32 @@ window() {
 	echo "$line" | grep -q " faults=0 missed=0 " || bad "$line"
 	unload
 }
+
+# denied: the hypervisor denies accesses to the config window. A function whose selection was denied is not taken for the one that is
+# selected: it reads all ones, with a word, until the selection succeeds.
+denied() {
+	start ours buses=1,functions=2
+	do_host go
+	await 30 bound_count 2 || bad "$n of 2 bound"
+	there=$(status_of 1)
+	# the other one is selected now
+	status_of 0 > /dev/null
+	dmesg -c > /dev/null
+	do_host deny 2
+	for time in "selection denied twice" "selection succeeds"; do
+		found=$(status_of 1)
+		case "$time:$found" in
+		"selection denied twice:ffff" | "selection succeeds:$there") ;;
+		*) bad "$time: Status reads $found, was $there" ;;
+		esac
+	done
+	[ $(dmesg | grep -c "config window: select slot 0x1: hypercall status 0x6") = 2 ] || bad "not said of each selection"
+	do_host deny 1
+	[ "$(status_of 1)" = ffff ] || bad "read denied: Status is not all ones"
+	dmesg | grep -q "config window: read at 0x6: hypercall status 0x6" || bad "nothing was said of the read"
+	[ "$(status_of 1)" = "$there" ] || bad "Status is not what it was"
+	say "result denied done=1 status=$there"
+	unload
+}
+# Status of the function in a slot: it is always read from the device.
+status_of() { dd if=/sys/bus/pci/devices/1001:00:0$1.0/config bs=2 skip=3 count=1 2> /dev/null | od -An -tx2 | tr -d ' '; }

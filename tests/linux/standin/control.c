@@ -99,6 +99,9 @@ static ssize_t control_write(struct file *file, const char __user *from, size_t 
 		error = standin_kernel_boots(bus);
 	} else if (sscanf(text, "pm %11s%n", phase, &length) == 1) {
 		error = standin_pm_arm(phase, skip_spaces(text + length));
+	} else if (sscanf(text, "deny %u", &bus) == 1) {
+		standin_deny(bus);
+		error = 0;
 	} else if (!strncmp(text, "plant ", 6)) {
 		error = standin_plant(text + 6);
 	} else {

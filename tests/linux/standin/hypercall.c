@@ -22,6 +22,7 @@
 #define HINT_MMIO_HYPERCALLS BIT(21)
 #define STATUS_INVALID_CODE 2
 #define STATUS_INVALID_PARAMETER 5
+#define STATUS_ACCESS_DENIED 6
 
 struct mmio_input {
 	u64 address;
@@ -40,6 +41,14 @@ void standin_hold(u64 done)
 		cpu_relax();
 }
 
+/* So many accesses to config windows are denied. */
+static atomic_t denied = ATOMIC_INIT(0);
+
+void standin_deny(u32 count)
+{
+	atomic_set(&denied, count);
+}
+
 u64 standin_hypercall(u64 control, u64 input, u64 output)
 {
 	const struct mmio_input *mmio = input ? phys_to_virt(input) : NULL;
@@ -49,6 +58,8 @@ u64 standin_hypercall(u64 control, u64 input, u64 output)
 
 	if (!mmio)
 		return STATUS_INVALID_PARAMETER;
+	if ((control & 0xffff) != CALL_RETARGET && atomic_dec_if_positive(&denied) >= 0)
+		return STATUS_ACCESS_DENIED;
 	switch (control & 0xffff) {
 	case CALL_MMIO_READ:
 		spin_lock_irqsave(&standin_lock, flags);

@@ -120,6 +120,7 @@ void standin_window_exit(void);
 /* The processor stands still until the host is done. */
 void standin_hold(u64 done);
 int standin_hypercall_init(void);
+void standin_deny(u32 count);
 void standin_hypercall_exit(void);
 
 /* power.c */
