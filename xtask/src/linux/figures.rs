@@ -62,7 +62,7 @@ const ROWS: &[Row] = &[
 
 /// Remove and rescan: pci-hyperv, ours, ours with `absorbing`.
 const RESCANS: [&str; 3] = ["rescan stock", "rescan ours", "rescan ours policy=absorbing"];
-/// One function whose driver comes a second after it.
+/// One function whose driver comes 2 s after it.
 const LATE: &[(&str, &str)] = &[("`deferred`", ""), ("`prefetch`", "policy=prefetch")];
 
 /// Medians of one row under one driver.

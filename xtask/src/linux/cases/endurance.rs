@@ -65,11 +65,11 @@ fn messages(stock: bool, machine: &Machine) -> Boot {
     // Who waits for an interrupt keeps his processor, so asking at once takes several; the clock that counts sees to it that they do.
     if machine.cpus > 1 && machine.can_count() {
         lines.push((4, "vectors_at_once ours".to_string()));
+    }
+    if machine.cpus == 1 {
+        lines.push((1, "scarce 4 200".to_string()));
         lines.push((1, "lost_unmasking".to_string()));
         lines.push((2, "walked_windows".to_string()));
-    }
-    if machine.cpus == 1 && stock {
-        lines.push((1, "scarce 4 200".to_string()));
     }
     if stock {
         lines.push((1, "multi_msi stock 4".to_string()));

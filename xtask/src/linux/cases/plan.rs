@@ -150,9 +150,9 @@ fn hotplug(driver: Driver, cpus: u32) -> Vec<(u64, String)> {
     lines
 }
 
-/// The config window by loads and stores.
+/// The config window by loads and stores, and by calls that fail.
 fn window() -> Vec<(u64, String)> {
-    vec![(2, "window ours 10".to_string())]
+    vec![(2, "window ours 10".to_string()), (2, "denied".to_string())]
 }
 
 /// Lane 3: the host answers wrongly.
