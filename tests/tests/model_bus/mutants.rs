@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use hvpci_core::decode::{GuestStyle, Policy};
 use stateright::{Checker, HasDiscoveries, Model};
 
-use super::{Bounds, bounds};
+use super::Bounds;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mutant {
@@ -44,8 +44,10 @@ pub enum Mutant {
     OldVersionKept,
 }
 
+/// As large as the defects need, whatever `HVPCI_MODEL_DISTURBANCES` says.
 fn config_space(disturbances: u32) -> Bounds {
-    bounds(GuestStyle::ConfigSpace, Policy::Deferred, 1, disturbances, 1)
+    let (style, policy) = (GuestStyle::ConfigSpace, Policy::Deferred);
+    Bounds { style, policy, functions: 1, disturbances, sample: 1, mutant: None }
 }
 
 fn messages(disturbances: u32) -> Bounds {
