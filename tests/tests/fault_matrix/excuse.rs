@@ -1,7 +1,9 @@
 //! What is not the guest's fault: of the host's notes, those that what went wrong explains. Everything else fails a cell.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
+use hvpci_core::Slot;
 use hvpci_core::bus::{Odd, Report};
 use hvpci_core::decode::Policy;
 use hvpci_mock::guest::GuestStyle;
@@ -18,13 +20,23 @@ fn cuts_off(cell: &Cell) -> bool {
 }
 
 /// The host has stopped acting on what it is sent.
-fn falls_silent(cell: &Cell) -> bool {
+pub fn falls_silent(cell: &Cell) -> bool {
     matches!(cell.mishap, Mishap::Silence | Mishap::Host(Fault::CloseChannel))
 }
 
 /// A function stops answering at a moment when the guest may be at its config space.
 fn takes_away(cell: &Cell) -> bool {
     matches!(cell.mishap, Mishap::Remove | Mishap::Deaf | Mishap::Host(Fault::Remove(_) | Fault::DeviceGone(_)))
+}
+
+/// What the host answers is true, and comes in time: more than is wanted, twice, after something senseless, or a little late.
+pub fn harmless(mishap: Mishap) -> bool {
+    const LITTLE: Duration = Duration::from_secs(1);
+    match mishap {
+        Mishap::Host(Fault::Extend(_) | Fault::Duplicate | Fault::UnknownMessage) => true,
+        Mishap::Host(Fault::Delay(by)) => by < LITTLE,
+        _ => false,
+    }
 }
 
 /// The host asks for a function.
@@ -62,22 +74,22 @@ pub fn violation(cell: &Cell, bus: &MockPlatform, violation: &Violation) -> bool
     }
 }
 
-/// The host lost patience over an eject: it asked for a function before it had said that there is one, which is to be
-/// ignored; or its question, the guest's answer, or what the guest asked to be able to answer was lost.
+/// The host lost patience over an eject: it asked for a function, on its way up, before it had said that there is one, which is
+/// to be ignored; or its question, the guest's answer, or what the guest asked to be able to answer was lost.
 fn eject_unheard(cell: &Cell, bus: &MockPlatform) -> bool {
     let unknown = AnyReport::Bus(Report::Odd(Odd::UnknownSlot(slot(1))));
-    if falls_silent(cell) || bus.reports().contains(&unknown) {
+    let too_early = ejects(cell) && matches!(cell.phase, Phase::BringUp | Phase::HotAdd);
+    if falls_silent(cell) || too_early && bus.reports().contains(&unknown) {
         return true;
     }
     let Mishap::Host(fault) = cell.mishap else { return false };
     match cell.place.message() {
-        Some(MessageType::EJECT) => {
-            !matches!(fault, Fault::Extend(_) | Fault::Duplicate | Fault::UnknownMessage | Fault::WrongTransactionId)
-        }
+        Some(MessageType::EJECT) => !harmless(cell.mishap) && fault != Fault::WrongTransactionId,
         Some(MessageType::EJECTION_COMPLETE) => fault == Fault::LoseRequest,
         // The driver waits for D3 for as long as the host waits for the function.
         Some(MessageType::DEVICE_POWER_STATE_CHANGE) => {
-            cell.phase == Phase::Eject && !matches!(fault, Fault::Extend(_) | Fault::Duplicate | Fault::UnknownMessage)
+            let answered = matches!(fault, Fault::Refuse(_) | Fault::WrongStatus(_));
+            cell.phase == Phase::Eject && !harmless(cell.mishap) && !answered
         }
         _ => false,
     }
@@ -89,12 +101,17 @@ pub fn difference(cell: &Cell, difference: &[i64; 5]) -> bool {
     let balanced = maps == unmaps + host_unmaps;
     let within = |most: i64| [maps, unmaps, host_unmaps].iter().all(|n| n.abs() <= most);
     // A map whose answer is lost, false, or given up with its function leaves the guest with a guess.
-    let lied = at(cell, MessageType::DEVICE_POWER_STATE_CHANGE) && matches!(cell.mishap, Mishap::Host(_));
-    let by_message = cell.combo.policy == Policy::Prefetch || cell.combo.guest.style() == GuestStyle::Messages;
-    let withdrawn = takes_away(cell) || ejects(cell) || cuts_off(cell) || cell.mishap == Mishap::Refuse;
-    let given_up = by_message && withdrawn;
+    let at_power = at(cell, MessageType::DEVICE_POWER_STATE_CHANGE);
+    let lied = at_power && matches!(cell.mishap, Mishap::Host(_)) && !harmless(cell.mishap);
+    let messages_style = cell.combo.guest.style() == GuestStyle::Messages;
+    let in_background = cell.combo.policy == Policy::Prefetch && !messages_style;
+    let by_message = in_background || messages_style;
+    // What the platform refuses ends a function whose map may be under way; in message style none is before it is published.
+    let refused = cell.mishap == Mishap::Refuse && in_background;
+    let given_up = refused || by_message && (takes_away(cell) || ejects(cell) || cuts_off(cell));
     let of_maps = if falls_silent(cell) {
-        within(2)
+        // A config access is a map when it is made, whatever the host sends.
+        within(if by_message || cuts_off(cell) { 2 } else { 0 })
     } else if cuts_off(cell) || takes_away(cell) {
         // Writes that the guest made and no device was there to take.
         (maps >= 0 && balanced) || (given_up && within(1))
@@ -106,6 +123,12 @@ pub fn difference(cell: &Cell, difference: &[i64; 5]) -> bool {
     // Accesses on a window that nothing is behind any more, until the guest is told.
     let of_traps = if cuts_off(cell) { (0..=64).contains(&traps) } else { traps == 0 };
     of_maps && of_traps && messages_lost(cell).contains(&messages)
+}
+
+/// Whether the maps, unmaps and host unmaps of this function may differ at all. What is done to the second function is no excuse
+/// for the first.
+pub fn may_differ(cell: &Cell, of: Slot) -> bool {
+    of == slot(1) || !(takes_away(cell) || ejects(cell))
 }
 
 /// Messages that were counted at one end only.
