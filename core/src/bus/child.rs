@@ -48,7 +48,7 @@ pub(super) enum Prefetch {
     Announced,
     /// The request is in the table.
     Queued,
-    /// The request was sent. Until then the function is kept from the OS; without a time it is not kept any longer.
+    /// The request was sent. The function is kept from the OS until the time given; without one, no longer.
     Running(Option<Time>),
     /// It ended; the config half is to be told.
     Finished(bool),

@@ -19,7 +19,8 @@ pub struct Deadlines {
     pub map: Duration,
     /// How long the map that [`Policy::Prefetch`] has begun keeps a function from the OS. A function that is shown earlier
     /// has its configuration written by the OS meanwhile, and a write of COMMAND waits in the host for the map, with the
-    /// processor that wrote it. After this long the function is shown all the same: the host may never answer.
+    /// processor that wrote it. After this long the function is shown all the same: the host may never answer, or
+    /// have more than some 33 functions of 128 GiB to map one after the other; then a write may wait for the rest of a map.
     pub prefetch: Duration,
     /// The completion of D0EXIT (pci-hyperv waits 10 s, `reference/protocol.md` section 11).
     pub d0_exit: Duration,

@@ -27,7 +27,7 @@ impl Bus {
     /// DELETE_INTERRUPT, RESOURCES_RELEASED (the highest slot first), EJECTION_COMPLETE.
     ///
     /// Returns whether anything moved, so that pump and publisher have to look again: a function may be shown only once
-    /// its background map was sent for, and leaves only once the host was told.
+    /// its background map is done or has been waited for long enough, and leaves only once the host was told.
     pub fn transmit(&mut self, now: Time, port: &mut dyn PacketPort) -> bool {
         let before = core::mem::take(&mut self.stirred);
         self.send_due(now, port);

@@ -8,6 +8,8 @@ first_function() { sed -n 's/^pci=\([^ ]*\) .*/\1/p;q' $drv; }
 
 # What is gone reads all ones.
 reads_nothing() { grep -q "vendor=0xffffffff " $holder || bad "$1: $(cat $holder)"; }
+# references N: so many hold the module.
+references() { [ "$(cat /sys/module/hvpci/refcnt)" = $1 ]; }
 module_gone() { [ ! -d /sys/module/$1 ]; }
 # in_use WHEN: the module under test can't be unloaded now.
 in_use() {
@@ -48,7 +50,7 @@ held_unbind() {
 	await 30 bound_count 1 || bad "not bound again"
 	reads_nothing "the bus is back"
 	do_holder release
-	await 10 [ "$(cat /sys/module/hvpci/refcnt)" = 0 ] || bad "the module is held by $(cat /sys/module/hvpci/refcnt)"
+	await 10 references 0 || bad "the module is held by $(cat /sys/module/hvpci/refcnt)"
 	unload_holder
 	unload
 }

@@ -82,8 +82,9 @@ well() {
 image_in_memory() {
 	woke=$(sum wakes)
 	echo disk > /sys/power/state 2> /dev/null
-	await 5 [ $(($(sum wakes) - woke)) -ge 1 ]
+	await 5 woken_since $woke
 }
+woken_since() { [ $(sum wakes) -gt $1 ]; }
 
 # freeze_thaw KIND COUNT [FUNCTIONS HOST-PARAMETERS [DRIVER-PARAMETERS]]
 freeze_thaw() {

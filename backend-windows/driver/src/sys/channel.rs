@@ -134,7 +134,7 @@ impl<B: Client> Channel<B> {
         }
     }
 
-    /// KMCL has disabled the channel by itself: it is not disabled once more. At most DISPATCH_LEVEL.
+    /// KMCL disables the channel by itself when EvtChannelClosed has returned: it is not disabled once more. At most DISPATCH_LEVEL.
     pub fn was_closed(&self, closed: &Closed) {
         if closed.0 == self.handle {
             self.enabled.store(false, Ordering::Release);

@@ -1,5 +1,5 @@
 //! All of the driver that is `unsafe`: what calls Windows, and what Windows calls. The rest of the driver cannot be (`lib.rs`
-//! denies it), and reaches Windows through the types here, which no argument of safe code can turn against memory:
+//! denies it), and reaches Windows through the types here:
 //!
 //! * what KMDF and KMCL hand to a callback (devices, resource lists, requests, buffers) is lent for that callback: its type
 //!   has the callback's lifetime and is made here only;
@@ -8,6 +8,15 @@
 //! * a callback finds its bus in the context of a WDF object or behind the pointer of a channel, and goes on in a trait that
 //!   the modules above implement ([`bus::Bus`], [`child::Functions`], [`interface::Access`], [`queue::Controls`],
 //!   [`channel::Client`]).
+//!
+//! Not in the types, and kept by when the modules above call:
+//!
+//! * a reference keeps the memory of a WDF object, not the object: after EvtCleanupCallback the methods of a device, a child or
+//!   a queue may not be called any more. [`task::Task`] and [`task::Alarm`] are flushed and stopped, children reported, devices
+//!   of children set up and queues drained in the callbacks before that. Two places come close: an eject that is asked for
+//!   while its child is being deleted, and an interface of a child that tells a waiting request after its queue was deleted;
+//! * a channel that the host has closed may be cleaned up once EvtChannelClosed has returned, and the last step of a bus
+//!   that is going down at that moment does not wait for that return. Both are *not verified* (`docs/install-windows.md`).
 //!
 //! The IRQL is not in the types. A call at too high an IRQL stops the system, but breaks no memory; every function says its
 //! limit, and the loader holds each call to it.
