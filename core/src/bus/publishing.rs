@@ -51,9 +51,10 @@ impl Bus {
         if !all_ready() || !self.prefetches_started() {
             return None;
         }
-        let child = self.children.iter().find(|child| child.wanted() && child.shown == Shown::No)?;
+        let slot = self.first_wanted(|child| child.shown == Shown::No)?;
+        let child = self.child(slot)?;
         let mapping = child.kept_until().is_some() || matches!(child.prefetch, Prefetch::Finished(_));
-        (!mapping).then_some(PublishAction::Publish { slot: child.description.slot })
+        (!mapping).then_some(PublishAction::Publish { slot })
     }
 
     fn ready(&self, child: &Child) -> bool {

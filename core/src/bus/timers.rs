@@ -3,7 +3,7 @@
 use crate::Time;
 use crate::wire::PowerState;
 
-use super::child::{Assigned, PowerOutcome, Prefetch};
+use super::child::{Assigned, Child, PowerOutcome, Prefetch};
 use super::outstanding::{Body, Waiter, Work};
 use super::phase::D0;
 use super::status::count;
@@ -15,7 +15,7 @@ impl Bus {
     pub fn poll_timeout(&self) -> Option<Time> {
         let fresh = self.can_send() && self.first_sendable().is_some_and(|entry| entry.deadline.is_none());
         let ejects = self.children.iter().filter_map(|child| child.eject_deadline);
-        let kept = self.children.iter().filter(|child| child.wanted()).filter_map(super::child::Child::kept_until);
+        let kept = self.children.iter().filter(|child| child.wanted()).filter_map(Child::kept_until);
         let deadlines = self.table.next_deadline().into_iter().chain(self.listed.deadline).chain(ejects).chain(kept);
         if fresh || self.stirred { Some(Time::ZERO) } else { deadlines.min() }
     }
