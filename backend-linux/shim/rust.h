@@ -158,7 +158,8 @@ bool hvpci_shim_rescinded(struct hvpci_bus *bus);
 void hvpci_shim_drain(struct hvpci_bus *bus);
 /* 100 us, busy only with interrupts off. */
 void hvpci_shim_delay(void);
-void hvpci_shim_select(struct hvpci_bus *bus, u32 slot);
+/* False: nothing was selected; no access may follow. */
+bool hvpci_shim_select(struct hvpci_bus *bus, u32 slot);
 u32 hvpci_shim_window_read(struct hvpci_bus *bus, u32 offset, u32 bytes);
 void hvpci_shim_window_write(struct hvpci_bus *bus, u32 offset, u32 bytes, u32 value);
 /* The next CPU of the mask after cpu (-1 to start), or -1; and the number the host knows it by. */

@@ -126,7 +126,7 @@ unsafe extern "C" {
     pub fn hvpci_shim_rescinded(bus: Shim) -> bool;
     pub fn hvpci_shim_drain(bus: Shim);
     pub safe fn hvpci_shim_delay();
-    pub fn hvpci_shim_select(bus: Shim, slot: u32);
+    pub fn hvpci_shim_select(bus: Shim, slot: u32) -> bool;
     pub fn hvpci_shim_window_read(bus: Shim, offset: u32, bytes: u32) -> u32;
     pub fn hvpci_shim_window_write(bus: Shim, offset: u32, bytes: u32, value: u32);
     pub fn hvpci_shim_next_cpu(cpus: *const c_void, cpu: i32) -> i32;

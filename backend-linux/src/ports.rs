@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use hvpci_core::backend::{ConfigPort, PacketPort, SendError, Width};
+use hvpci_core::backend::{ConfigPort, PacketPort, SelectError, SendError, Width};
 use hvpci_core::bus::Transmit;
 use hvpci_core::{Slot, Time};
 
@@ -36,9 +36,9 @@ pub struct Window {
 }
 
 impl ConfigPort for Window {
-    fn select(&mut self, slot: Slot) {
+    fn select(&mut self, slot: Slot) -> Result<(), SelectError> {
         // SAFETY: the bus exists, and the config lock is held.
-        unsafe { ffi::hvpci_shim_select(self.shim, slot.to_wire()) }
+        if unsafe { ffi::hvpci_shim_select(self.shim, slot.to_wire()) } { Ok(()) } else { Err(SelectError) }
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {

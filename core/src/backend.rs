@@ -54,6 +54,11 @@ impl Width {
     }
 }
 
+/// The slot selector was not written: there is no window, or the hypervisor denied the hypercall that was to write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("the function could not be selected in the config window")]
+pub struct SelectError;
+
 /// The config window of one bus: two pages of MMIO, reached by loads and stores or, in isolated VMs, by hypercall
 /// (`reference/protocol.md` section 7).
 ///
@@ -62,8 +67,9 @@ impl Width {
 /// may take as long as the host takes to map a BAR. The implementation puts a full barrier after a select and after an
 /// access, and does nothing else: which access is made is decided by the core.
 pub trait ConfigPort {
-    /// Writes the slot selector: a 32-bit store of `slot` at offset 0 of the window.
-    fn select(&mut self, slot: Slot);
+    /// Writes the slot selector: a 32-bit store of `slot` at offset 0 of the window. After an error no access follows until
+    /// a select succeeds: it would reach the function that was selected before.
+    fn select(&mut self, slot: Slot) -> Result<(), SelectError>;
 
     /// Reads `width` at `offset` (0 to 4095, naturally aligned) of the selected function's config page.
     fn read(&mut self, offset: u16, width: Width) -> u32;

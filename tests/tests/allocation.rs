@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::mem::size_of_val;
 
 use allocation_counter::measure;
-use hvpci_core::backend::{ConfigPort, PacketPort, Platform, SendError, Width};
+use hvpci_core::backend::{ConfigPort, PacketPort, Platform, SelectError, SendError, Width};
 use hvpci_core::bus::{Packet, PacketKind, Request, Transmit};
 use hvpci_core::interrupt::InterruptRequest;
 use hvpci_core::wire::VpSet;
@@ -35,7 +35,9 @@ impl PacketPort for Sink {
 struct Zeros;
 
 impl ConfigPort for Zeros {
-    fn select(&mut self, _slot: Slot) {}
+    fn select(&mut self, _slot: Slot) -> Result<(), SelectError> {
+        Ok(())
+    }
 
     fn read(&mut self, _offset: u16, _width: Width) -> u32 {
         0

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hvpci_core::Slot;
-use hvpci_core::backend::{ConfigPort, Width};
+use hvpci_core::backend::{ConfigPort, SelectError, Width};
 
 use super::event::{ChannelId, EventKind, Section};
 use super::totals::Totals;
@@ -211,8 +211,9 @@ impl ReplayDevice {
 }
 
 impl ConfigPort for ReplayDevice {
-    fn select(&mut self, slot: Slot) {
+    fn select(&mut self, slot: Slot) -> Result<(), SelectError> {
         self.select_raw(slot.to_wire());
+        Ok(())
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {

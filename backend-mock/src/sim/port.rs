@@ -1,6 +1,6 @@
 //! The two ports of a bus, on the mock host.
 
-use hvpci_core::backend::{ConfigPort, PacketPort, SendError, Width};
+use hvpci_core::backend::{ConfigPort, PacketPort, SelectError, SendError, Width};
 use hvpci_core::bus::Transmit;
 use hvpci_core::{Slot, Time};
 
@@ -23,10 +23,12 @@ pub struct WindowPort<'a> {
 }
 
 impl ConfigPort for WindowPort<'_> {
-    fn select(&mut self, slot: Slot) {
-        if self.reserved {
-            self.now = outside(self.hook, || self.host.window_select(self.bus, self.now, slot.to_wire()));
+    fn select(&mut self, slot: Slot) -> Result<(), SelectError> {
+        if !self.reserved {
+            return Err(SelectError);
         }
+        self.now = outside(self.hook, || self.host.window_select(self.bus, self.now, slot.to_wire()));
+        Ok(())
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {

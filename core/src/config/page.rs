@@ -18,22 +18,32 @@ impl<'a> Page<'a> {
         Page { port, selector, slot, traps: 0 }
     }
 
-    fn select(&mut self) {
+    /// Whether the page is this function's now. If not, the selector is unknown, and the next access tries again.
+    fn select(&mut self) -> bool {
         if *self.selector != Some(self.slot) {
-            self.port.select(self.slot);
             self.traps = self.traps.saturating_add(1);
-            *self.selector = Some(self.slot);
+            *self.selector = self.port.select(self.slot).ok().map(|()| self.slot);
+            if self.selector.is_none() {
+                return false;
+            }
         }
         self.traps = self.traps.saturating_add(1);
+        true
     }
 
+    /// All ones where the function cannot be selected, as of a function that does not answer.
     pub fn read(&mut self, access: Access) -> u32 {
-        self.select();
+        if !self.select() {
+            return access.width().all_ones();
+        }
         self.port.read(access.offset(), access.width()) & access.width().all_ones()
     }
 
+    /// Lost where the function cannot be selected.
     pub fn write(&mut self, access: Access, value: u32) {
-        self.select();
+        if !self.select() {
+            return;
+        }
         self.port.write(access.offset(), access.width(), value & access.width().all_ones());
     }
 

@@ -1,7 +1,7 @@
 //! The strict host behind the config fuzzing: three functions with capabilities, resets and power states.
 
 use hvpci_core::Slot;
-use hvpci_core::backend::{ConfigPort, Width};
+use hvpci_core::backend::{ConfigPort, SelectError, Width};
 
 pub const FUNCTIONS: usize = 3;
 const MEMORY: u16 = 2;
@@ -155,8 +155,9 @@ impl Host {
 }
 
 impl ConfigPort for Host {
-    fn select(&mut self, slot: Slot) {
+    fn select(&mut self, slot: Slot) -> Result<(), SelectError> {
         self.selected = Some(slot.to_wire() as usize);
+        Ok(())
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {

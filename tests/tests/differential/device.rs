@@ -2,7 +2,7 @@
 //! front of it, and once behind the core.
 
 use hvpci_core::Slot;
-use hvpci_core::backend::{ConfigPort, Width};
+use hvpci_core::backend::{ConfigPort, SelectError, Width};
 
 pub const MEMORY: u32 = 2;
 /// The BARs of the recorded device: what their registers read after all ones were written, by register.
@@ -176,8 +176,9 @@ impl Window {
 }
 
 impl ConfigPort for Window {
-    fn select(&mut self, slot: Slot) {
+    fn select(&mut self, slot: Slot) -> Result<(), SelectError> {
         self.selected = slot.to_wire() as usize;
+        Ok(())
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {

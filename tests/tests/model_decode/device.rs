@@ -1,7 +1,7 @@
 //! The strict host of the model: functions with a COMMAND, one 64-bit BAR, a power-management and a PCI Express capability.
 
 use hvpci_core::Slot;
-use hvpci_core::backend::{ConfigPort, Width};
+use hvpci_core::backend::{ConfigPort, SelectError, Width};
 
 use crate::mutants::Mutant;
 
@@ -202,8 +202,9 @@ impl Host {
 }
 
 impl ConfigPort for Host {
-    fn select(&mut self, slot: Slot) {
+    fn select(&mut self, slot: Slot) -> Result<(), SelectError> {
         self.selected = Some(slot.to_wire() as usize);
+        Ok(())
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {

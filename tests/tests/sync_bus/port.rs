@@ -1,6 +1,6 @@
 //! The two ports, in front of a host that all threads share.
 
-use hvpci_core::backend::{ConfigPort, PacketPort, SendError, Width};
+use hvpci_core::backend::{ConfigPort, PacketPort, SelectError, SendError, Width};
 use hvpci_core::bus::Transmit;
 use hvpci_core::{Slot, Time};
 use hvpci_mock::host::{BusId, Host, PacketKind, SendRefused};
@@ -107,8 +107,9 @@ impl WindowPort<'_> {
 }
 
 impl ConfigPort for WindowPort<'_> {
-    fn select(&mut self, slot: Slot) {
+    fn select(&mut self, slot: Slot) -> Result<(), SelectError> {
         self.post(Access::Select(slot));
+        Ok(())
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {

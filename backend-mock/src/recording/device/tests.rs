@@ -63,7 +63,7 @@ fn fewer_accesses_get_the_answers_of_the_same_device() {
     let mut device = ReplayDevice::learn(remove, NVME);
     device.advance_to(usize::MAX);
     // No write of the recording was made: the BARs hold zero, the masks and the identity are those of the device.
-    device.select(Slot::ZERO);
+    device.select(Slot::ZERO).unwrap();
     assert_eq!(device.function(0).unwrap().bars(), [0xC, 0, 0, 0, 0xC, 0]);
     for (offset, expected) in [(0x10, 0xFFFF_000C), (0x14, 0xFFFF_FFFF), (0x18, 0), (0x20, 0xFFFF_F00C)] {
         device.write(offset, Width::Dword, 0xFFFF_FFFF);
@@ -93,7 +93,7 @@ fn the_host_takes_its_lines_out_on_a_device_that_stands_otherwise() {
     let mut device = ReplayDevice::learn(reload, NVME);
     let close = reload.events.iter().position(|event| matches!(event.kind, EventKind::ChannelClose(_))).unwrap();
     device.advance_to(close);
-    device.select(Slot::ZERO);
+    device.select(Slot::ZERO).unwrap();
     device.write(0x10, Width::Dword, 0x0012_0000);
     device.write(0x04, Width::Word, 0x0002);
     assert!(device.function(0).unwrap().memory_decode());
@@ -218,7 +218,7 @@ fn functions_of_one_channel_are_apart_and_absent_ones_stay_absent() {
         CFG RD off=0x000 len=4 -> ffffffff",
     );
     assert_eq!((device.differences(&section, NVME), device.schedule()), (vec![], [].as_slice()));
-    device.select(Slot::new(0, 1).unwrap());
+    device.select(Slot::new(0, 1).unwrap()).unwrap();
     device.write(4, Width::Word, 2);
     assert_eq!(device.function(0).map(FunctionModel::memory_decode), Some(false));
     assert_eq!(device.function(0x20).map(FunctionModel::memory_decode), Some(true));

@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::sync::atomic::{Ordering, fence};
 
-use hvpci_core::backend::{ConfigPort, Width};
+use hvpci_core::backend::{ConfigPort, SelectError, Width};
 use hvpci_core::{Slot, Time};
 use hvpci_windows::ranges::CONFIG_WINDOW;
 use hvpci_windows::resources::{self, Memory};
@@ -86,11 +86,11 @@ impl Drop for MappedWindow {
 pub struct WindowPort(pub Option<MappedWindow>);
 
 impl ConfigPort for WindowPort {
-    fn select(&mut self, slot: Slot) {
-        if let Some(window) = &self.0 {
-            // SAFETY: in the mapped window.
-            unsafe { store(window.0, Width::Dword, slot.to_wire()) };
-        }
+    fn select(&mut self, slot: Slot) -> Result<(), SelectError> {
+        let window = self.0.as_ref().ok_or(SelectError)?;
+        // SAFETY: in the mapped window.
+        unsafe { store(window.0, Width::Dword, slot.to_wire()) };
+        Ok(())
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {

@@ -1,7 +1,7 @@
 //! A strict fake of the host's side of the config window: what it sees that must not happen is a violation.
 
 use super::{HIGH, LOW};
-use crate::backend::{ConfigPort, Width};
+use crate::backend::{ConfigPort, SelectError, Width};
 use crate::placement::Window;
 use crate::wire::{FunctionDescription, ProbedBars};
 use crate::{Slot, Time};
@@ -34,6 +34,8 @@ pub struct FakeHost {
     pub windows: Vec<Window>,
     selected: Option<Slot>,
     pub traps: u64,
+    /// So many selects are denied: the slot selected before stays selected.
+    pub denied: u32,
     pub violations: Vec<String>,
     /// Writes that reached config pages: slot, offset, value.
     pub writes: Vec<(u32, u16, u32)>,
@@ -151,6 +153,7 @@ impl FakeHost {
             windows: vec![LOW, HIGH],
             selected: None,
             traps: 0,
+            denied: 0,
             violations: Vec::new(),
             writes: Vec::new(),
             reads: Vec::new(),
@@ -266,9 +269,14 @@ impl FakeHost {
 }
 
 impl ConfigPort for FakeHost {
-    fn select(&mut self, slot: Slot) {
+    fn select(&mut self, slot: Slot) -> Result<(), SelectError> {
         self.traps += 1;
+        if self.denied > 0 {
+            self.denied -= 1;
+            return Err(SelectError);
+        }
         self.selected = Some(slot);
+        Ok(())
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {

@@ -211,6 +211,22 @@ fn t5_bars_are_told_at_the_edge_only_if_they_differ_low_then_high() {
 }
 
 #[test]
+fn no_access_reaches_the_function_selected_before_while_selects_are_denied() {
+    let mut rig = Rig::new(Policy::Deferred, 2);
+    let there = rig.read(1, 6, 2);
+    rig.read(0, 6, 2);
+    let (reads, writes) = (rig.host.reads.len(), rig.host.writes.len());
+    rig.host.denied = 2;
+    assert_eq!(rig.read(1, 6, 2), 0xFFFF);
+    rig.write(1, 0x0C, 1, 0x10);
+    assert_eq!((rig.host.reads.len(), rig.host.writes.len()), (reads, writes), "an access after a denied select");
+    // Each access tried anew; nobody knows what is selected, so that the function of before is selected again as well.
+    rig.host.denied = 1;
+    assert_eq!(rig.read(0, 6, 2), 0xFFFF);
+    assert_eq!(rig.read(1, 6, 2), there);
+}
+
+#[test]
 fn t12_the_selector_is_written_only_when_it_changes_or_is_forgotten() {
     let mut rig = Rig::new(Policy::Deferred, 2);
     rig.read(1, 6, 2);
@@ -352,6 +368,6 @@ fn the_host_may_be_measured() {
     rig.command(0, 0);
     assert_eq!(rig.ledger(0).host_map_time, core::time::Duration::from_millis(1800));
     assert_eq!(rig.host.now(), Some(Time::from_nanos(1_800_000_000)));
-    rig.host.select(slot(0));
+    rig.host.select(slot(0)).unwrap();
     assert_eq!(ConfigPort::read(&mut rig.host, 4, Width::Word), 0);
 }

@@ -79,13 +79,13 @@ impl Plain {
 
     fn read(&mut self, n: usize, offset: u16, bytes: usize) -> Option<u32> {
         let width = Width::from_bytes(bytes).filter(|w| offset < 4096 && offset.is_multiple_of(w.bytes()))?;
-        self.0.select(slot(n));
+        self.0.select(slot(n)).unwrap();
         Some(ConfigPort::read(&mut self.0, offset, width))
     }
 
     fn write(&mut self, n: usize, offset: u16, bytes: usize, value: u32) {
         if let Some(width) = Width::from_bytes(bytes).filter(|w| offset < 4096 && offset.is_multiple_of(w.bytes())) {
-            self.0.select(slot(n));
+            self.0.select(slot(n)).unwrap();
             ConfigPort::write(&mut self.0, offset, width, value & width.all_ones());
         }
     }

@@ -1,7 +1,7 @@
 //! The recorded guest on our config half: the same values, a quarter of the traps.
 
 use super::*;
-use crate::backend::{ConfigPort, Width};
+use crate::backend::{ConfigPort, SelectError, Width};
 use crate::wire::FunctionDescription;
 
 /// The recorded device, as far as its config accesses need it.
@@ -41,8 +41,9 @@ impl Recorded {
 }
 
 impl ConfigPort for Recorded {
-    fn select(&mut self, _: Slot) {
+    fn select(&mut self, _: Slot) -> Result<(), SelectError> {
         self.traps += 1;
+        Ok(())
     }
 
     fn read(&mut self, offset: u16, width: Width) -> u32 {
