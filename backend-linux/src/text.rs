@@ -77,6 +77,12 @@ impl fmt::Display for Words<'_> {
             Report::EjectOverdue(slot) => {
                 write!(f, "the driver of function {slot} has not let go of it; the host may now take it by force")
             }
+            Report::PrefetchOverdue(slot) => {
+                write!(
+                    f,
+                    "the host has not mapped function {slot} in time; the function is used without waiting longer"
+                )
+            }
             Report::FunctionGone(slot) => write!(f, "function {slot} is gone"),
             Report::BadBar { slot, bar, defect } => {
                 write!(
@@ -102,6 +108,7 @@ impl Words<'_> {
             Report::Failed(_) | Report::FunctionFailed { .. } => Level::Error,
             Report::D0Retry(_)
             | Report::EjectOverdue(_)
+            | Report::PrefetchOverdue(_)
             | Report::BadBar { .. }
             | Report::BadWindow(_)
             | Report::Quarantined { .. }

@@ -21,6 +21,7 @@ pub struct Deadlines {
     /// has its configuration written by the OS meanwhile, and a write of COMMAND waits in the host for the map, with the
     /// processor that wrote it. After this long the function is shown all the same: the host may never answer, or
     /// have more than some 33 functions of 128 GiB to map one after the other; then a write may wait for the rest of a map.
+    /// [`super::Report::PrefetchOverdue`] says so. A map that the ring does not take for as long is not asked for.
     pub prefetch: Duration,
     /// The completion of D0EXIT (pci-hyperv waits 10 s, `reference/protocol.md` section 11).
     pub d0_exit: Duration,

@@ -33,6 +33,8 @@ pub enum Report {
     EjectRequested(Slot),
     /// The OS has not let go of an ejected function in time; the host may now take it by force.
     EjectOverdue(Slot),
+    /// The function's background map has not ended in time; the function is shown to the OS all the same.
+    PrefetchOverdue(Slot),
     /// The function has left the bus.
     FunctionGone(Slot),
     /// A BAR is left out because what the host says of it makes no sense.

@@ -35,7 +35,10 @@ impl Bus {
             let Some(child) = self.children.get_mut(at) else { break };
             if child.kept_until().is_some_and(|until| until <= now) {
                 child.prefetch = Prefetch::Running(None);
+                let slot = child.description.slot;
+                self.report(Report::PrefetchOverdue(slot));
             }
+            let Some(child) = self.children.get_mut(at) else { break };
             if child.eject_deadline.is_some_and(|at| at <= now) {
                 child.eject_deadline = None;
                 let slot = child.description.slot;

@@ -122,7 +122,9 @@ impl Bus {
                 return Transmit { transaction_id: 0, wants_completion: false };
             }
             Some(Work::D0Exit) => deadlines.d0_exit,
-            Some(Work::Prefetch(_) | Work::User(Request::PowerState { state: PowerState::D0, .. })) => deadlines.map,
+            // It keeps its function from the OS no longer in line than it may when it is under way.
+            Some(Work::Prefetch(_)) => deadlines.prefetch,
+            Some(Work::User(Request::PowerState { state: PowerState::D0, .. })) => deadlines.map,
             _ => deadlines.request,
         };
         entry.deadline.get_or_insert(now.after(wait));
@@ -134,16 +136,19 @@ impl Bus {
             Due::Entry(id) => {
                 let Some(entry) = self.table.get_mut(id) else { return };
                 entry.sent = true;
-                let prefetch = match entry.work() {
-                    Some(Work::Prefetch(slot)) => Some(*slot),
-                    _ => None,
-                };
-                if matches!(entry.work(), Some(Work::QueryRelations)) {
-                    self.table.remove(id);
-                }
-                let until = now.after(self.options.deadlines.prefetch);
-                if let Some(child) = prefetch.and_then(|slot| self.child_mut(slot)) {
-                    child.prefetch = Prefetch::Running(Some(until));
+                match entry.work() {
+                    Some(Work::Prefetch(slot)) => {
+                        let slot = *slot;
+                        entry.deadline = Some(now.after(self.options.deadlines.map));
+                        let until = now.after(self.options.deadlines.prefetch);
+                        if let Some(child) = self.child_mut(slot) {
+                            child.prefetch = Prefetch::Running(Some(until));
+                        }
+                    }
+                    Some(Work::QueryRelations) => {
+                        self.table.remove(id);
+                    }
+                    _ => {}
                 }
             }
             Due::Delete(at, ..) => {

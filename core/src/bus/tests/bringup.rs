@@ -293,13 +293,39 @@ fn a_function_is_not_kept_from_the_os_for_ever() {
     rig.wait(59);
     assert!(rig.shown.is_empty());
     assert_eq!(rig.bus.poll_timeout(), Some(rig.now.after(Duration::from_secs(1))));
+    let overdue = |rig: &Rig, n| rig.reports.contains(&Report::PrefetchOverdue(slot(n)));
+    assert!(!overdue(&rig, 0) && !overdue(&rig, 1));
     rig.wait(1);
     assert_eq!(rig.shown, [slot(0), slot(1)]);
+    assert!(overdue(&rig, 0) && overdue(&rig, 1));
     // The map itself is waited for as before, and told to the config half when it comes.
     let id = rig.host.ignored[0].0;
     rig.deliver(PacketKind::Completion, id, &[0; 8]);
     rig.run();
     assert_eq!(rig.log.last(), Some(&Action::PrefetchFinished { slot: slot(0), ok: true }));
+    rig.stop();
+    rig.assert_nothing_left();
+}
+
+#[test]
+fn a_map_that_the_ring_never_takes_keeps_a_function_no_longer() {
+    let options = BusOptions { policy: Policy::Prefetch, ..options(GuestStyle::ConfigSpace) };
+    let mut rig = Rig::with(options).functions(&[(0, HUGE)]);
+    rig.bus.request_start(rig.now);
+    while rig.attached.is_empty() {
+        rig.turn();
+    }
+    rig.host.ring_full = usize::MAX;
+    rig.run();
+    rig.wait(59);
+    assert!(rig.shown.is_empty());
+    rig.wait(1);
+    assert_eq!(rig.shown, [slot(0)]);
+    assert!(rig.log.contains(&Action::PrefetchFinished { slot: slot(0), ok: false }));
+    // Never sent: the host maps nothing later on either.
+    rig.host.ring_full = 0;
+    rig.run();
+    assert_eq!(rig.said_about(|s| matches!(s, Said::Power(..))), []);
     rig.stop();
     rig.assert_nothing_left();
 }
