@@ -189,6 +189,8 @@ static int hvpci_probe(struct hv_device *device, const struct hv_vmbus_device_id
 	INIT_WORK(&bus->notifier, notifier_work);
 	init_waitqueue_head(&bus->waiters);
 	ratelimit_state_init(&bus->ratelimit, 5 * HZ, 50);
+	/* One of every function of a full bus, and a few more. */
+	ratelimit_state_init(&bus->error_ratelimit, 5 * HZ, 300);
 	bus->packet = kmalloc(HVPCI_MAX_PACKET, GFP_KERNEL);
 	if (!bus->packet || !hvpci_reserve_add(&bus->reserve[HVPCI_PUMP]) ||
 	    !hvpci_reserve_add(&bus->reserve[HVPCI_PUBLISHER]))

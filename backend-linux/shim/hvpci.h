@@ -102,6 +102,7 @@ struct hvpci_bus {
 
 	struct dentry *debugfs;
 	struct ratelimit_state ratelimit;
+	struct ratelimit_state error_ratelimit;
 	u64 longest_write_ns;		/* the longest config write, under no lock: a hint */
 };
 

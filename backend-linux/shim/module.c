@@ -217,11 +217,16 @@ void hvpci_shim_log(struct hvpci_bus *bus, int level, const u8 *text, size_t len
 	if (level > READ_ONCE(hvpci_log_level))
 		return;
 	if (!bus) {
-		pr_info("%.*s\n", chars, text);
+		if (level <= 0)
+			pr_err("%.*s\n", chars, text);
+		else if (level == 1)
+			pr_warn("%.*s\n", chars, text);
+		else
+			pr_info("%.*s\n", chars, text);
 		return;
 	}
-	/* The host decides how often some of these come. */
-	if (level > 0 && !__ratelimit(&bus->ratelimit))
+	/* The host decides how often these come; errors have a share of their own, which others cannot use up. */
+	if (!__ratelimit(level <= 0 ? &bus->error_ratelimit : &bus->ratelimit))
 		return;
 	if (level <= 0)
 		dev_err(&bus->device->device, "%.*s\n", chars, text);

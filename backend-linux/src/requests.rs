@@ -41,7 +41,7 @@ fn ask(platform: &LinuxBus, request: Request) -> Result<Reply, i32> {
 
 /// # Safety
 ///
-/// See [`bus`]. `buffer` is valid for `length` bytes, `returned` can be written.
+/// See [`bus`]. `buffer` is valid for `length` bytes, and may be null where that is 0; `returned` can be written.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn hvpci_rs_block_read(
     rust: *mut c_void,
@@ -57,11 +57,13 @@ unsafe extern "C" fn hvpci_rs_block_read(
     match ask(platform, Request::ReadBlock { slot, block, bytes }) {
         Ok(Reply::Block(data)) => {
             let count = data.len().min(usize::from(bytes));
-            // SAFETY: the caller's promise; count is at most length.
-            unsafe {
-                core::ptr::copy_nonoverlapping(data.as_ptr(), buffer, count);
-                returned.write(u32::try_from(count).unwrap_or(0));
+            // Where there is nothing to read, there may be no buffer.
+            if count > 0 {
+                // SAFETY: the caller's promise; count is at most length.
+                unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), buffer, count) };
             }
+            // SAFETY: the caller's promise.
+            unsafe { returned.write(u32::try_from(count).unwrap_or(0)) };
             0
         }
         Ok(_) => -errno::EIO,
