@@ -16,6 +16,7 @@ mod wake;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
 use xshell::Shell;
 
 use crate::apt;
@@ -73,7 +74,7 @@ pub struct Options {
     #[arg(long)]
     package: bool,
     /// Boot only the machines of these names, and check no module files (see `xtask/src/linux/cases/plan.rs`): lanes, power, ...
-    #[arg(long)]
+    #[arg(long, value_parser = PossibleValuesParser::new(cases::BOOTS))]
     only: Vec<String>,
     /// Measure both drivers and write docs/linux-figures.md.
     #[arg(long)]
@@ -174,7 +175,7 @@ pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
         }
     }
     for only in options.only.iter().filter(|only| jobs.iter().all(|job| job.machine.name() != *only)) {
-        problems.push(format!("no machine has a boot named {only}"));
+        problems.push(format!("no machine that was asked for has a boot named {only}"));
     }
     problems.extend(queue::run(sh, jobs)?);
     Ok(problems)

@@ -31,6 +31,5 @@ lying() {
 	do_host offer 0
 	await 30 bound_count 1 || bad "not bound by an honest host"
 	say "result lying told=$count"
-	do_host clear
 	unload
 }

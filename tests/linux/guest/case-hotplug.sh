@@ -48,49 +48,22 @@ rescind_cycles() {
 	unload
 }
 
-gone_or_bound() { rescinded || bound_count 1; }
-
-# rescind_steps KIND MOST: the channel goes at the 1st, 2nd, ... message of bring-up; each time the next offer comes up. Ends
-# with the first step that bring-up does not reach.
-rescind_steps() {
-	start $1 buses=1
-	step=1 went=0
-	while [ $step -le $2 ]; do
-		do_host fault 0 step:$step rescind
-		if [ $step = 1 ]; then do_host go; else do_host offer 0; fi
-		await 30 gone_or_bound || bad "step $step: neither gone nor bound"
-		do_host nofault 0
-		if rescinded; then
-			went=$step
-			await 30 no_device || bad "step $step: the bus does not go"
-			do_host offer 0
-			await 30 bound_count 1 || bad "step $step: not bound after the next offer"
-		else
-			step=$2
-		fi
-		do_host rescind 0
-		await 30 no_device || bad "step $step: the bus is still there"
-		step=$((step + 1))
-	done
-	say "result rescind_steps last=$went"
-	[ $went -ge 5 ] || bad "only $went steps were struck"
-	[ $went -lt $2 ] || bad "bring-up has more than $2 messages: what comes after is not tried"
-	unload
-}
-
 # each_step KIND MOST message|access STRIDE COMMAND SETTLES: the host does COMMAND at the 1st, 2nd, ... message of the guest's, or
 # access to the config window; each time in another life of bus 0. Ends with the first step that bring-up does not reach. SETTLES
 # looks at what the guest makes of it, and sees to it that slot 0 has a function again. Then the host has nothing to complain of,
 # the bus goes, and the next life comes up.
 #
-# Made of it: eject_steps, remove_steps, gone_steps, add_steps KIND MOST [message|access [STRIDE]].
+# Made of it: rescind_steps, eject_steps, remove_steps, gone_steps, add_steps KIND MOST [message|access [STRIDE]].
 each_step() {
 	kind=$1 most=$2 where=${3:-message} stride=${4:-1} command=$5 settles=$6
 	start $kind buses=1
 	step=1 went=0 begin=go
 	while [ $step -le $most ]; do
 		mark_faults 0
-		do_host at 0 $where:$step "$command"
+		case "$where:$command" in
+		message:rescind*) do_host fault 0 step:$step rescind ;;
+		*) do_host at 0 $where:$step "$command" ;;
+		esac
 		do_host $begin
 		begin="offer 0"
 		await 30 struck_or_bound || bad "step $step: neither struck nor bound"
@@ -135,6 +108,13 @@ clean() {
 # The driver, too, has let go of a function that is not there any more.
 let_go() {
 	await 30 bound_count 0 || bad "step $step: bound without a function"
+}
+
+rescind_steps() { each_step "$1" "$2" "$3" "$4" "rescind 0" settles_rescinded; }
+
+settles_rescinded() {
+	rescinded || bad "step $step: the channel is still there"
+	let_go
 }
 
 eject_steps() { each_step "$1" "$2" "$3" "$4" "eject 0 0" settles_ejected; }
@@ -206,6 +186,8 @@ hot_add() {
 	do_host add 0 1 1 0
 	await 30 bound_count 2 || bad "the added function has no driver: $n bound"
 	books bound
+	fire_all
+	books fired
 	do_host eject 0 1
 	await 30 bound_count 1 || bad "still bound after EJECT"
 	unload

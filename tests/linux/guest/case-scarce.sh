@@ -56,7 +56,6 @@ scarce() {
 	[ $last != none ] || bad "no allocation failed"
 	[ $nth -le $2 ] || bad "more than $2 allocations"
 	rmmod hvpci_scarce || bad "rmmod hvpci_scarce"
-	do_host clear
 	await 30 bound_count 1 || bad "not bound at the end"
 	unload
 }

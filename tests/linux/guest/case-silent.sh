@@ -53,6 +53,30 @@ silent_bring_up() {
 	unload
 }
 
+# silent_prefetch: under policy=prefetch the host never answers for the map of bus 0's function. Bus 1 does not wait for it; its own
+# function is shown after a minute, with a word, and works.
+silent_prefetch() {
+	load_host buses=2
+	load_driver ours policy=prefetch
+	load_testdrv
+	do_host fault 0 0x4:1 lose
+	begin=$(seconds)
+	do_host go
+	await 20 bus_bound 1 || bad "the other bus is not bound"
+	bus_bound 0 && bad "a function is bound while it is being mapped"
+	overdue='the host has not mapped function .* in time'
+	dmesg | grep -q "$overdue" && bad "the map is overdue at once"
+	patiently 90 bus_bound 0 || bad "a function is kept for ever"
+	took=$(($(seconds) - begin))
+	[ $took -ge 60 ] && [ $took -le 75 ] || bad "the function was kept $took seconds, not a minute"
+	[ "$(dmesg | grep -c "$overdue")" = 1 ] || bad "nothing is said of the overdue map"
+	say "result silent_prefetch seconds=$took"
+	do_host forgive
+	fire_all
+	books fired
+	unload
+}
+
 # As await, looking every two seconds: what the machine does between two looks takes no time on a clock that counts instructions.
 patiently() {
 	limit=$(($1 / 2)); shift

@@ -120,6 +120,7 @@ fn silent() -> Boot {
         (14, "silent_bring_up ours 14".to_string()),
         (6, "silent_eject ours 6".to_string()),
         (4, "silent_unload ours 4".to_string()),
+        (2, "silent_prefetch".to_string()),
     ];
     Boot { clock: PATIENT, ..Boot::new("silent", 1500, lines) }
 }

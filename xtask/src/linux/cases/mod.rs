@@ -6,7 +6,7 @@ mod judge;
 mod plan;
 mod seeded;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use xshell::Shell;
 
 use super::figures;
@@ -16,6 +16,28 @@ use super::queue::{Job, Verdict};
 use super::results::{self, Case};
 use judge::{fewer_traps, judge};
 pub use plan::{Boot, Check, Driver, drivers};
+
+/// Every name that a boot of some machine has.
+pub const BOOTS: [&str; 18] = [
+    "lanes",
+    "power",
+    "ram",
+    "messages",
+    "hostile",
+    "identity",
+    "holders",
+    "cycles",
+    "silent",
+    "figures",
+    "seeded",
+    "levels of sleep",
+    "allocations that fail",
+    "allocations that fail in load and removal",
+    "quarter 1 of the allocations that fail in bring-up",
+    "quarter 2 of the allocations that fail in bring-up",
+    "quarter 3 of the allocations that fail in bring-up",
+    "quarter 4 of the allocations that fail in bring-up",
+];
 
 /// The boots of a machine, all or those of some names. `more` are those that take long on a debug kernel, and those of 6.1 with
 /// several processors that both its machine of one and 6.12's of four have: there the clock is the emulator's own, and
@@ -32,6 +54,9 @@ pub fn jobs(sh: &Shell, machine: &Machine, only: &[String], more: bool) -> Resul
         let boots = plan::stock_kernel(machine).into_iter().filter(|boot| !left_out || boot.name == "lanes");
         jobs.extend(boots.map(|boot| job(machine, boot)));
         jobs.extend(figures::gate(sh, machine)?);
+    }
+    if let Some(job) = jobs.iter().find(|job| !BOOTS.contains(&job.machine.name())) {
+        bail!("{} is a boot that cases::BOOTS does not name", job.machine.name());
     }
     jobs.retain(|job| only.is_empty() || only.iter().any(|only| only == job.machine.name()));
     Ok(jobs)

@@ -125,8 +125,9 @@ fn bring_up(driver: Driver) -> Vec<(u64, String)> {
     lines
 }
 
-/// What the host does at every message of bring-up, and on one processor at each fourth access to config space.
-const STEPS: [&str; 4] = ["eject_steps", "remove_steps", "gone_steps", "add_steps"];
+/// What the host does at every message of bring-up, and on one processor at each fourth access to config space. The first two also
+/// under pci-hyperv.
+const STEPS: [&str; 5] = ["rescind_steps", "eject_steps", "remove_steps", "gone_steps", "add_steps"];
 
 /// Lane 3: functions, buses and modules come and go.
 fn hotplug(driver: Driver, cpus: u32) -> Vec<(u64, String)> {
@@ -142,7 +143,7 @@ fn hotplug(driver: Driver, cpus: u32) -> Vec<(u64, String)> {
     if driver == Driver::Ours {
         lines.push((1, format!("surprise {word}")));
         lines.push((2, format!("hot_add {word}")));
-        lines.extend(STEPS[1..].iter().map(|case| (1, format!("{case} {word} 24"))));
+        lines.extend(STEPS[2..].iter().map(|case| (1, format!("{case} {word} 24"))));
         if cpus == 1 {
             lines.extend(STEPS.iter().map(|case| (1, format!("{case} {word} 99 access 4"))));
         }
