@@ -173,7 +173,12 @@ pub fn write(measured: &Measured, marks: &[Mark]) -> Result<String, std::fmt::Er
     }
     writeln!(
         page,
-        "\n**What bounds `deferred`.** The map is paid inside the driver's probe, and the PCI core lets one probe at a time run while it \
+        "\nMaps, unmaps, traps and maps at once are in the host's books (the stand-in's ledger): what a driver counts of itself is not \
+         asked here.\n"
+    )?;
+    writeln!(
+        page,
+        "**What bounds `deferred`.** The map is paid inside the driver's probe, and the PCI core lets one probe at a time run while it \
          holds `pci_rescan_remove_lock`, whichever bus the function is on. Buses are probed side by side (`PROBE_PREFER_ASYNCHRONOUS`, and \
          a worker per bus) up to that lock; nothing behind it is parallel, in either driver. `prefetch` has the host map before the lock \
          is taken.\n"
