@@ -37,15 +37,21 @@ static int returned(struct kretprobe_instance *instance, struct pt_regs *regs)
 
 	if (nth < READ_ONCE(first) || nth - READ_ONCE(first) >= READ_ONCE(count))
 		return 0;
-	kfree((void *)regs_return_value(regs));
+	kvfree((void *)regs_return_value(regs));
 	regs_set_return_value(regs, 0);
 	atomic_inc(&failed);
 	return 0;
 }
 
-/* 6.10 gave it another name. */
-static const char *const names[] = { "__kmalloc_noprof", "__kmalloc" };
-static struct kretprobe probe = { .entry_handler = entered, .handler = returned };
+/* What allocates up to a page, and more. 6.10 gave both other names. */
+static struct kretprobe probes[] = {
+	{ .entry_handler = entered, .handler = returned },
+	{ .entry_handler = entered, .handler = returned },
+};
+static const char *const names[ARRAY_SIZE(probes)][2] = {
+	{ "__kmalloc_noprof", "__kmalloc" },
+	{ "__kvmalloc_node_noprof", "kvmalloc_node" },
+};
 
 static int scarce_show(struct seq_file *out, void *unused)
 {
@@ -83,18 +89,30 @@ static const struct file_operations operations = {
 	.release = single_release,
 };
 
-static int __init scarce_init(void)
+static int plant(struct kretprobe *probe, const char *const names[2])
 {
 	int error = -ENOENT, at;
 
-	for (at = 0; at < ARRAY_SIZE(names) && error; at++) {
-		probe.kp.addr = NULL;
-		probe.kp.flags = 0;
-		probe.kp.symbol_name = names[at];
-		error = register_kretprobe(&probe);
+	for (at = 0; at < 2 && error; at++) {
+		probe->kp.addr = NULL;
+		probe->kp.flags = 0;
+		probe->kp.symbol_name = names[at];
+		error = register_kretprobe(probe);
 	}
+	if (error)
+		pr_err("no probe on %s: %d\n", names[0], error);
+	return error;
+}
+
+static int __init scarce_init(void)
+{
+	int error = plant(&probes[0], names[0]);
+
+	if (error)
+		return error;
+	error = plant(&probes[1], names[1]);
 	if (error) {
-		pr_err("no probe on kmalloc: %d\n", error);
+		unregister_kretprobe(&probes[0]);
 		return error;
 	}
 	file = debugfs_create_file("hvpci-scarce", 0600, NULL, NULL, &operations);
@@ -104,7 +122,8 @@ static int __init scarce_init(void)
 static void __exit scarce_exit(void)
 {
 	debugfs_remove(file);
-	unregister_kretprobe(&probe);
+	unregister_kretprobe(&probes[1]);
+	unregister_kretprobe(&probes[0]);
 }
 
 module_init(scarce_init);
