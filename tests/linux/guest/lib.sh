@@ -9,12 +9,13 @@ bad() { say "bad $*"; }
 
 do_host() { echo "$*" > $host/control || bad "control refused: $*"; }
 
-# Waits (seconds) until a command succeeds.
+# Waits (seconds, on a slow kernel as many times as long) until a command succeeds. Slow kernels look more seldom: to look is work,
+# and on a clock that counts instructions nothing else of a wait takes time.
 await() {
-	limit=$(($1 * 20 * ${slow:-1})); shift
+	limit=$(($1 * 20)); shift
 	while [ $limit -gt 0 ]; do
 		"$@" && return 0
-		usleep 50000
+		usleep $((50000 * ${slow:-1}))
 		limit=$((limit - 1))
 	done
 	return 1
