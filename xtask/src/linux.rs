@@ -13,6 +13,7 @@ mod queue;
 mod results;
 mod wake;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -20,7 +21,11 @@ use clap::builder::PossibleValuesParser;
 use xshell::Shell;
 
 use crate::apt;
+use build::Modules;
+use kernel::Kernel;
 pub use kernel::Series;
+use machine::{Clock, Machine};
+use queue::{Job, Queue};
 
 /// What the lanes install. Kernels are only downloaded and unpacked.
 const PACKAGES: &[&str] = &[
@@ -130,54 +135,75 @@ pub fn missing(sh: &Shell, options: &Options) -> Option<String> {
 
 /// Runs what was asked for; the problems found, each in one line.
 pub fn run(sh: &Shell, options: &Options) -> Result<Vec<String>> {
+    queue::run(sh, |queue| prepare(sh, options, queue))
+}
+
+/// Builds for each kernel, and puts its boots in line: they run while the next kernel's modules are built, of which little keeps
+/// more than one processor busy. The debug kernel goes first: its boots take longest. What goes wrong besides the boots, each in
+/// one line.
+fn prepare(sh: &Shell, options: &Options, queue: &Queue) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    let mut jobs = Vec::new();
+    let mut named = BTreeSet::new();
     let backend = sh.current_dir().join(&options.backend);
-    for (at, series) in options.kernels().iter().enumerate() {
-        let kernel = kernel::fetch(sh, *series).with_context(|| format!("getting the kernel {series}"))?;
+    let mut kernels = options.kernels().to_vec();
+    kernels.sort_by_key(|series| !series.has_kasan());
+    let linted = kernels.last().copied();
+    for series in kernels {
+        let kernel = kernel::fetch(sh, series).with_context(|| format!("getting the kernel {series}"))?;
         let object = build::standin_object(sh, series.has_kasan()).context("building the stand-in's Rust object")?;
         let mut modules = build::modules(sh, &kernel, &object).with_context(|| format!("building for {series}"))?;
         if !options.stock_only {
             modules.ours = build::ours(sh, &kernel, &backend)?;
         }
-        if options.lanes() && options.only.is_empty() && modules.ours.is_some() && at == 0 {
+        if options.lanes() && options.only.is_empty() && modules.ours.is_some() && linted == Some(series) {
             build::clippy_ours(sh, &kernel, &backend)?;
         }
         if !options.run.is_empty() {
-            let machine = machine::Machine::new(&kernel, &modules, options.cpus.first().copied().unwrap_or(1));
-            let machine = if options.real_clock || !machine.can_count() {
-                machine.clocked(machine::Clock::Real)
-            } else {
-                machine
-            };
-            let log = machine.boot(sh, &options.run.join("\n"))?;
-            println!("{}", log.text);
-            problems.extend(log.alarms());
-            problems.extend(results::parse(&log.text).into_iter().flat_map(|case| case.bad));
-        } else if options.figures {
+            problems.extend(looked_at(sh, options, &kernel, &modules)?);
+            continue;
+        }
+        if options.figures {
             problems.extend(figures::measure(sh, &kernel, &modules)?);
-        } else {
-            // instrumented code is neither small nor frugal with its stack
-            if !series.has_kasan() && options.only.is_empty() {
-                problems.extend(package::check(sh, &kernel, &modules, &backend)?);
-            }
-            if options.package {
-                continue;
-            }
-            let more = match series {
-                Series::Debug => options.debug,
-                _ => !options.cpus.is_empty() || !options.only.is_empty(),
-            };
-            for cpus in processors(*series, &options.cpus) {
-                let machine = machine::Machine::new(&kernel, &modules, cpus);
-                jobs.extend(cases::jobs(sh, &machine, &options.only, more)?);
-            }
+            continue;
+        }
+        if !options.package {
+            let jobs = boots(sh, options, &kernel, &modules)?;
+            named.extend(jobs.iter().map(|job| job.machine.name().to_string()));
+            queue.add(jobs);
+        }
+        // instrumented code is neither small nor frugal with its stack
+        if !series.has_kasan() && options.only.is_empty() {
+            problems.extend(package::check(sh, &kernel, &modules, &backend)?);
         }
     }
-    for only in options.only.iter().filter(|only| jobs.iter().all(|job| job.machine.name() != *only)) {
+    for only in options.only.iter().filter(|only| !named.contains(*only)) {
         problems.push(format!("no machine that was asked for has a boot named {only}"));
     }
-    problems.extend(queue::run(sh, jobs)?);
+    Ok(problems)
+}
+
+/// The boots of a kernel.
+fn boots(sh: &Shell, options: &Options, kernel: &Kernel, modules: &Modules) -> Result<Vec<Job>> {
+    let more = match kernel.series {
+        Series::Debug => options.debug,
+        _ => !options.cpus.is_empty() || !options.only.is_empty(),
+    };
+    let mut jobs = Vec::new();
+    for cpus in processors(kernel.series, &options.cpus) {
+        jobs.extend(cases::jobs(sh, &Machine::new(kernel, modules, cpus), &options.only, more)?);
+    }
+    Ok(jobs)
+}
+
+/// A boot that a person looks at; the problems found, each in one line.
+fn looked_at(sh: &Shell, options: &Options, kernel: &Kernel, modules: &Modules) -> Result<Vec<String>> {
+    let machine = Machine::new(kernel, modules, options.cpus.first().copied().unwrap_or(1));
+    let real = options.real_clock || !machine.can_count();
+    let machine = if real { machine.clocked(Clock::Real) } else { machine };
+    let log = machine.boot(sh, &options.run.join("\n"))?;
+    println!("{}", log.text);
+    let mut problems = log.alarms();
+    problems.extend(results::parse(&log.text).into_iter().flat_map(|case| case.bad));
     Ok(problems)
 }
 

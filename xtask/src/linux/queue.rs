@@ -2,7 +2,7 @@
 //! has processors run side by side. Most have clocks that count instructions: what they find does not depend on it.
 
 use std::num::NonZero;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, available_parallelism};
 use std::time::{Duration, Instant};
 
@@ -36,43 +36,92 @@ struct Done {
     problems: Vec<String>,
 }
 
-/// Runs all of them, the longest first so that none is left over alone; the problems found, each with the place of its boot.
-pub fn run(sh: &Shell, mut jobs: Vec<Job>) -> Result<Vec<String>> {
-    if jobs.is_empty() {
-        return Ok(Vec::new());
+/// Boots that are still to be run, and whether more may come.
+#[derive(Default)]
+struct Waiting {
+    jobs: Vec<Job>,
+    complete: bool,
+}
+
+/// Where jobs are put as soon as they can run.
+#[derive(Default)]
+pub struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Condvar,
+}
+
+impl Queue {
+    /// Has jobs run, beside whatever the caller does next.
+    pub fn add(&self, jobs: Vec<Job>) {
+        self.waiting().jobs.extend(jobs);
+        self.more.notify_all();
     }
-    // what may take longest usually does
-    jobs.sort_by_key(|job| std::cmp::Reverse(job.machine.limit()));
-    let side_by_side = available_parallelism().map_or(1, NonZero::get).min(MOST).min(jobs.len());
-    let waiting = Mutex::new(jobs.iter());
+
+    /// No more jobs come; with `dropped` those that wait are not run either.
+    fn complete(&self, dropped: bool) {
+        let mut waiting = self.waiting();
+        waiting.complete = true;
+        if dropped {
+            waiting.jobs.clear();
+        }
+        self.more.notify_all();
+    }
+
+    /// The job that may take longest, and so usually does: none of those is to be left over alone. `None` when all have been run.
+    fn next(&self) -> Option<Job> {
+        let mut waiting = self.waiting();
+        loop {
+            let longest = (0..waiting.jobs.len()).max_by_key(|at| waiting.jobs[*at].machine.limit());
+            match longest {
+                Some(at) => return Some(waiting.jobs.swap_remove(at)),
+                None if waiting.complete => return None,
+                None => waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs what `fill` puts into a queue, while `fill` is at it; the problems found, each with the place of its boot, after those
+/// that `fill` found. When `fill` fails, only the boots that have begun are waited for.
+pub fn run(sh: &Shell, fill: impl FnOnce(&Queue) -> Result<Vec<String>>) -> Result<Vec<String>> {
+    let side_by_side = available_parallelism().map_or(1, NonZero::get).min(MOST);
+    let queue = Queue::default();
     let directory = sh.current_dir();
     let worker = || -> Result<Vec<Done>> {
         let sh = Shell::new()?;
         sh.change_dir(&directory);
         let mut done = Vec::new();
-        loop {
-            let next = waiting.lock().map_err(|_| anyhow!("another boot's thread panicked"))?.next();
-            let Some(job) = next else { return Ok(done) };
-            done.push(one(&sh, job)?);
+        while let Some(job) = queue.next() {
+            done.push(one(&sh, &job)?);
         }
+        Ok(done)
     };
     let start = Instant::now();
-    let done = thread::scope(|scope| -> Result<Vec<Done>> {
+    let (mut problems, done) = thread::scope(|scope| -> Result<(Vec<String>, Vec<Done>)> {
         let workers: Vec<_> = (0..side_by_side).map(|_| scope.spawn(worker)).collect();
+        let filled = fill(&queue);
+        queue.complete(filled.is_err());
         let mut done = Vec::new();
         for worker in workers {
             done.extend(worker.join().map_err(|_| anyhow!("a boot's thread panicked"))??);
         }
-        Ok(done)
+        Ok((filled?, done))
     })?;
-    let machines: u64 = done.iter().map(|done| done.took.as_secs()).sum();
-    eprintln!(
-        "  {} boots, {side_by_side} side by side: {machines} s of machines in {} s",
-        done.len(),
-        start.elapsed().as_secs()
-    );
+    if !done.is_empty() {
+        let machines: u64 = done.iter().map(|done| done.took.as_secs()).sum();
+        eprintln!(
+            "  {} boots, {side_by_side} side by side: {machines} s of machines within {} s",
+            done.len(),
+            start.elapsed().as_secs()
+        );
+    }
     let named = |done: Done| done.problems.into_iter().map(move |problem| format!("{}: {problem}", done.place));
-    Ok(done.into_iter().flat_map(named).collect())
+    problems.extend(done.into_iter().flat_map(named));
+    Ok(problems)
 }
 
 fn one(sh: &Shell, job: &Job) -> Result<Done> {
