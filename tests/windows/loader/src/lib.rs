@@ -17,6 +17,7 @@ pub mod pe;
 pub mod pnp;
 pub mod scenario;
 pub mod stub;
+pub mod threads;
 pub mod wdf;
 pub mod world;
 

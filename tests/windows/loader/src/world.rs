@@ -3,29 +3,31 @@
 //! Driver threads are real threads and run at once, but time is virtual: the clock stands still while any thread can run
 //! and jumps to the next deadline when all of them wait. A silent host therefore costs no real time, and a state in which
 //! nothing can ever happen again is found at once and named.
+//!
+//! Whoever has changed the world looks for the threads that wait, before it gives the lock back, and wakes those that have
+//! found what they wait for: a change costs no thread anything that it does not concern.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use hvpci_core::Time;
 use hvpci_mock::host::{Host, HostOptions};
 
 use crate::fail::{Verdict, fail};
-use crate::{kmcl, mmio, nt, pnp, trace, wdf};
+use crate::{kmcl, mmio, nt, pnp, threads, trace, wdf};
 
 /// Everything the fakes know.
 pub struct World {
     now: u64,
     running: u32,
-    blocked: u32,
-    /// Blocked threads that wait for a spin lock.
-    spinning: u32,
-    epoch: u64,
-    deadlines: BTreeMap<u64, u32>,
-    waiting: HashMap<u64, String>,
-    next_wait: u64,
+    sleepers: Vec<Sleeper>,
+    /// Something changed that a sleeper may wait for.
+    stirred: bool,
+    /// Threads to be woken when the lock is given back.
+    woken: Vec<Thread>,
     /// The host behind every channel.
     pub host: Host,
     /// ntoskrnl's objects.
@@ -63,21 +65,43 @@ pub enum Step<T> {
     Sleep,
 }
 
-struct Shared {
-    world: Mutex<World>,
-    stirred: Condvar,
+/// What a look that others may do for a waiter comes to.
+enum Look {
+    Found,
+    Not { until: Option<u64> },
 }
 
-static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
-    world: Mutex::new(World {
+/// A thread that waits.
+struct Sleeper {
+    /// What for: text of the thread that waits.
+    what: *const str,
+    irql: u8,
+    until: Option<u64>,
+    /// Looks for what the thread waits for; `None` at a spin lock, where the thread looks itself once one is given back.
+    look: Option<*mut dyn FnMut(&mut World) -> Look>,
+    thread: Thread,
+    /// In the frame of the thread, which leaves it once this is set.
+    woken: *const AtomicBool,
+}
+
+// SAFETY: what a sleeper points to stays until `woken` is set, and is touched under the lock of the world only; the looks
+// touch the world and what other threads may touch too.
+unsafe impl Send for Sleeper {}
+
+impl Sleeper {
+    fn name(&self) -> String {
+        // SAFETY: as said above: the thread still waits.
+        format!("{} (IRQL {})", unsafe { &*self.what }, self.irql)
+    }
+}
+
+static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| {
+    Mutex::new(World {
         now: 1_000_000_000,
         running: 1,
-        blocked: 0,
-        spinning: 0,
-        epoch: 0,
-        deadlines: BTreeMap::new(),
-        waiting: HashMap::new(),
-        next_wait: 0,
+        sleepers: Vec::new(),
+        stirred: false,
+        woken: Vec::new(),
         host: Host::new(HostOptions::default()),
         nt: nt::State::default(),
         wdf: wdf::State::default(),
@@ -85,18 +109,28 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
         mmio: mmio::State::default(),
         pnp: pnp::State::default(),
         allocations: Allocations::default(),
-    }),
-    stirred: Condvar::new(),
+    })
 });
 
 fn lock() -> MutexGuard<'static, World> {
-    SHARED.world.lock().unwrap_or_else(PoisonError::into_inner)
+    WORLD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the lock back, after the looks that are due. The threads that go on are woken without it: they want it next.
+fn release(mut world: MutexGuard<'static, World>) {
+    world.settle();
+    let woken = std::mem::take(&mut world.woken);
+    drop(world);
+    woken.iter().for_each(Thread::unpark);
 }
 
 /// Looks at the world or changes it. Never calls the driver from inside.
 pub fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
     jitter();
-    f(&mut lock())
+    let mut world = lock();
+    let result = f(&mut world);
+    release(world);
+    result
 }
 
 /// The state of the numbers that [`jitter`] goes by; 0 for no jitter.
@@ -118,15 +152,15 @@ fn jitter() {
     random ^= random << 17;
     JITTER.store(random, Ordering::Relaxed);
     match random >> 58 {
-        0 => std::thread::sleep(Duration::from_micros(random % 300)),
-        1..16 => std::thread::yield_now(),
+        0 => thread::sleep(Duration::from_micros(random % 300)),
+        1..16 => thread::yield_now(),
         _ => {}
     }
 }
 
 /// The same where nobody may be able to give the lock: in a signal handler that reports.
 pub fn try_with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
-    SHARED.world.try_lock().ok().map(|mut world| f(&mut world))
+    WORLD.try_lock().ok().map(|mut world| f(&mut world))
 }
 
 impl World {
@@ -154,11 +188,65 @@ impl World {
 
     /// Something changed that somebody may wait for.
     pub fn changed(&mut self) {
-        self.running += self.blocked;
-        self.blocked = 0;
-        self.spinning = 0;
-        self.epoch += 1;
-        SHARED.stirred.notify_all();
+        self.stirred = true;
+    }
+
+    /// A spin lock that somebody waits for was given back: whoever is first has it.
+    pub fn lock_given_back(&mut self) {
+        let (waiting, rest) =
+            std::mem::take(&mut self.sleepers).into_iter().partition(|sleeper| sleeper.look.is_none());
+        self.sleepers = rest;
+        let waiting: Vec<Sleeper> = waiting;
+        waiting.iter().for_each(|sleeper| self.wake(sleeper));
+    }
+
+    fn wake(&mut self, sleeper: &Sleeper) {
+        self.running += 1;
+        self.woken.push(sleeper.thread.clone());
+        // SAFETY: the thread still waits. It does not touch the world's lock before it is woken, and this is its last use here.
+        unsafe { &*sleeper.woken }.store(true, Ordering::Release);
+    }
+
+    /// Has all sleepers looked for after a change, in the order in which they came.
+    fn settle(&mut self) {
+        while std::mem::take(&mut self.stirred) {
+            let mut sleepers = std::mem::take(&mut self.sleepers);
+            sleepers.retain_mut(|sleeper| {
+                let Some(look) = sleeper.look else { return true };
+                // SAFETY: the thread still waits, and everybody who looks for it has the lock of the world.
+                match unsafe { &mut *look }(self) {
+                    Look::Found => {
+                        self.wake(sleeper);
+                        false
+                    }
+                    Look::Not { until } => {
+                        sleeper.until = until;
+                        true
+                    }
+                }
+            });
+            self.sleepers = sleepers;
+        }
+    }
+
+    /// Lets the clock jump while no thread runs.
+    fn pass(&mut self) {
+        self.settle();
+        while self.running == 0 {
+            // With somebody at a spin lock it is a deadlock whatever the deadlines: no time that passes gives the lock back.
+            let spins = self.sleepers.iter().any(|sleeper| sleeper.look.is_none());
+            let Some(at) = self.next_deadline().filter(|_| !spins) else {
+                let all: Vec<String> = self.sleepers.iter().map(Sleeper::name).collect();
+                fail(Verdict::Deadlock, &format!("every thread waits, for ever: {}", all.join("; ")));
+            };
+            self.now = self.now.max(at);
+            self.changed();
+            self.settle();
+        }
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        self.sleepers.iter().filter_map(|sleeper| sleeper.until).min()
     }
 
     /// Whether the driver's next allocation fails. `what` names it.
@@ -176,13 +264,14 @@ impl World {
 /// What every waiting thread waits for.
 pub fn waiting() -> String {
     with(|world| {
-        let next = world.deadlines.keys().next().map(|at| at.saturating_sub(world.now) as f64 / 1e9);
-        let all: Vec<&str> = world.waiting.values().map(String::as_str).collect();
-        format!("{}; next deadline in {next:?} s", all.join("; "))
+        let next = world.next_deadline().map(|at| at.saturating_sub(world.now) as f64 / 1e9);
+        let all: HashSet<String> = world.sleepers.iter().map(Sleeper::name).collect();
+        format!("{}; next deadline in {next:?} s", all.into_iter().collect::<Vec<String>>().join("; "))
     })
 }
 
-/// Waits until `look` finds what it looks for. Waiting threads let the clock run.
+/// Waits until `look` finds what it looks for. Waiting threads let the clock run. Other threads look for this one: `look`
+/// must not ask which thread runs it.
 pub fn wait<T>(what: &str, look: impl FnMut(&mut World) -> Step<T>) -> T {
     wait_as(what, false, look)
 }
@@ -193,49 +282,50 @@ pub fn spin<T>(what: &str, look: impl FnMut(&mut World) -> Step<T>) -> T {
 }
 
 fn wait_as<T>(what: &str, spins: bool, mut look: impl FnMut(&mut World) -> Step<T>) -> T {
-    let mut world = lock();
-    loop {
-        let deadline = match look(&mut world) {
-            Step::Done(found) => return found,
+    let mut found = None;
+    let mut look = |world: &mut World| loop {
+        break match look(world) {
+            Step::Done(value) => {
+                found = Some(value);
+                Look::Found
+            }
             Step::Until(at) if at <= world.now => continue,
-            Step::Until(at) => Some(at),
-            Step::Sleep => None,
+            Step::Until(at) => Look::Not { until: Some(at) },
+            Step::Sleep => Look::Not { until: None },
         };
-        if let Some(at) = deadline {
-            *world.deadlines.entry(at).or_default() += 1;
-        }
-        world.next_wait += 1;
-        let ticket = world.next_wait;
-        world.waiting.insert(ticket, format!("{what} (IRQL {})", crate::irql::current()));
+    };
+    loop {
+        let mut world = lock();
+        let Look::Not { until } = look(&mut world) else {
+            release(world);
+            break;
+        };
+        let woken = AtomicBool::new(false);
+        let asked: &mut dyn FnMut(&mut World) -> Look = &mut look;
+        // SAFETY: only the lifetime is left out. This thread stays here until it is woken, and nobody looks after that.
+        let asked: *mut dyn FnMut(&mut World) -> Look = unsafe { std::mem::transmute(asked) };
+        let sleeper = Sleeper {
+            what,
+            irql: crate::irql::current(),
+            until,
+            look: (!spins).then_some(asked),
+            thread: thread::current(),
+            woken: &raw const woken,
+        };
+        world.sleepers.push(sleeper);
         world.running -= 1;
-        world.blocked += 1;
-        world.spinning += u32::from(spins);
-        let epoch = world.epoch;
-        if world.running == 0 {
-            // With somebody at a spin lock it is a deadlock whatever the deadlines: no time that passes gives the lock back.
-            match world.deadlines.keys().next().copied().filter(|_| world.spinning == 0) {
-                Some(at) => {
-                    world.now = world.now.max(at);
-                    world.changed();
-                }
-                None => {
-                    let all: Vec<&str> = world.waiting.values().map(String::as_str).collect();
-                    fail(Verdict::Deadlock, &format!("every thread waits, for ever: {}", all.join("; ")));
-                }
-            }
+        world.pass();
+        release(world);
+        while !woken.load(Ordering::Acquire) {
+            thread::park();
         }
-        while world.epoch == epoch {
-            world = SHARED.stirred.wait(world).unwrap_or_else(PoisonError::into_inner);
+        if !spins {
+            break;
         }
-        world.waiting.remove(&ticket);
-        if let Some(at) = deadline
-            && let Some(users) = world.deadlines.get_mut(&at)
-        {
-            *users -= 1;
-            if *users == 0 {
-                world.deadlines.remove(&at);
-            }
-        }
+    }
+    match found {
+        Some(found) => found,
+        None => unreachable!("woken without what was waited for"),
     }
 }
 
@@ -248,14 +338,12 @@ pub fn sleep(nanoseconds: u64) {
 /// Runs `body` on a thread of its own, which counts as running from now on.
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
     with(|world| world.running += 1);
-    let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+    threads::run(name, move || {
+        nt::sync::begin_thread();
         body();
         let mut world = lock();
         world.running -= 1;
-        if world.running == 0 {
-            // The last one to run leaves: the others have to find the next deadline.
-            world.changed();
-        }
+        world.pass();
+        release(world);
     });
-    assert!(started.is_ok(), "the loader cannot start a thread");
 }

@@ -222,7 +222,7 @@ unsafe extern "win64" fn VmbChannelCleanup(handle: usize) {
         let left = world.kmcl.packets.values().filter(|packet| packet.channel == handle).count();
         rule!(left == 0, "VmbChannelCleanup: {left} packet(s) of the channel are not freed");
         world.kmcl.channels.remove(&handle);
-        world.kmcl.stale.push(handle);
+        world.kmcl.stale.insert(handle);
     });
 }
 

@@ -4,7 +4,7 @@ pub mod channel;
 pub mod deliver;
 pub mod packet;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use hvpci_mock::host::BusId;
 
@@ -20,7 +20,7 @@ pub struct State {
     /// Incoming packets that the driver has not completed, by handle: their channel.
     pub incoming: HashMap<usize, usize>,
     /// Handles that were good once.
-    pub stale: Vec<usize>,
+    pub stale: HashSet<usize>,
     next: usize,
     delivering: u32,
     /// The host closes the channel the moment the driver is about to.

@@ -47,7 +47,7 @@ unsafe extern "win64" fn VmbPacketFree(handle: usize) {
         let sent = packet(&mut world.kmcl, handle, "VmbPacketFree").sent;
         rule!(!sent, "VmbPacketFree of a packet that is sent and not completed");
         world.kmcl.packets.remove(&handle);
-        world.kmcl.stale.push(handle);
+        world.kmcl.stale.insert(handle);
     });
 }
 

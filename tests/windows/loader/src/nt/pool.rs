@@ -1,6 +1,6 @@
 //! Pool: every block ends at a guard page, is checked when it is freed, stays unreadable afterwards, and is counted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::guard::{self, Block};
 use crate::irql::{self, APC, DISPATCH};
@@ -17,7 +17,8 @@ const POOL_FLAG_RAISE_ON_FAILURE: u64 = 0x20;
 #[derive(Debug, Default)]
 pub struct Pool {
     live: HashMap<usize, Owned>,
-    freed: Vec<(usize, usize)>,
+    /// Freed blocks: where each lay, and its bytes.
+    freed: BTreeMap<usize, usize>,
     bytes: usize,
     /// The most bytes that were allocated at once.
     pub most: usize,
@@ -47,7 +48,7 @@ impl Pool {
 
     /// Whether an address lies in freed pool.
     pub fn was_freed(&self, address: usize) -> bool {
-        self.freed.iter().any(|(at, size)| (*at..at + (*size).max(1)).contains(&address))
+        self.freed.range(..=address).next_back().is_some_and(|(at, size)| address < at + (*size).max(1))
     }
 }
 
@@ -97,7 +98,7 @@ unsafe extern "win64" fn ExFreePoolWithTag(at: *mut u8, tag: u32) {
         rule!(!owned.block.damaged(), "ExFreePool({at:p}): written outside its {} bytes", owned.block.size);
         rule!(!owned.paged || irql::current() <= APC, "ExFreePool of paged pool at DISPATCH_LEVEL");
         pool.bytes -= owned.block.size;
-        pool.freed.push((owned.block.at, owned.block.size));
+        pool.freed.insert(owned.block.at, owned.block.size);
         owned.block.retire();
         world.nt.sync.forget(owned.block.at, owned.block.size)
     });

@@ -275,13 +275,18 @@ pub fn last_release() -> u64 {
     RELEASED.get()
 }
 
+/// This thread is as good as new.
+pub fn begin_thread() {
+    RELEASED.set(0);
+}
+
 /// Gives a spin lock back.
 pub fn release(at: usize, what: &str) {
     RELEASED.set(RELEASES.fetch_add(1, Ordering::SeqCst));
     let me = thread::current().id();
     with(|world| {
         if world.nt.sync.give(at, me, what) {
-            world.changed();
+            world.lock_given_back();
         }
     });
     irql::held(-1);

@@ -42,13 +42,14 @@ pub enum Kind {
 #[derive(Debug, Default)]
 pub struct Objects {
     all: HashMap<usize, Object>,
+    /// The handles below each handle, by age.
+    below: HashMap<usize, Vec<usize>>,
     next: usize,
 }
 
 #[derive(Debug)]
 struct Object {
     kind: Kind,
-    parent: usize,
     contexts: Vec<(usize, Block)>,
     cleanup: usize,
     destroy: usize,
@@ -118,8 +119,9 @@ impl Objects {
             contexts.push((attributes.context_type, guard::allocate(attributes.context_size)));
         }
         let (cleanup, destroy) = (attributes.cleanup, attributes.destroy);
-        let object = Object { kind, parent, contexts, cleanup, destroy, references: 1, deleted: false, gone: false };
+        let object = Object { kind, contexts, cleanup, destroy, references: 1, deleted: false, gone: false };
         self.all.insert(handle, object);
+        self.below.entry(parent).or_default().push(handle);
         trace!("{kind:?} {handle:#x}");
         handle
     }
@@ -158,10 +160,9 @@ impl Objects {
     }
 
     fn subtree(&self, root: usize) -> Vec<usize> {
-        let mut children: Vec<usize> =
-            self.all.iter().filter(|(_, o)| o.parent == root && !o.deleted).map(|(h, _)| *h).collect();
-        children.sort_unstable_by(|a, b| b.cmp(a));
-        let mut all: Vec<usize> = children.into_iter().flat_map(|child| self.subtree(child)).collect();
+        let children = self.below.get(&root).into_iter().flatten().rev();
+        let left = children.filter(|child| self.all.get(child).is_some_and(|object| !object.deleted));
+        let mut all: Vec<usize> = left.flat_map(|child| self.subtree(*child)).collect();
         all.push(root);
         all
     }
