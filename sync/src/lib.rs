@@ -9,13 +9,15 @@
 //!   started once;
 //! * [`BlockPoint`]: a thread that blocks until a future is ready;
 //! * [`Place`]: one of a fixed number of places, taken by one at a time; [`Shortage`]: who found none is told;
-//! * [`Loan`]: a thing that is lent, ended once, by whoever has to do with it last.
+//! * [`Loan`]: a thing that is lent, ended once, by whoever has to do with it last;
+//! * [`Gate`]: a thing that goes when nobody uses it any more.
 //!
 //! Everything is generic over the [`Kernel`], that is its atomics and its clock. The backends give those of `core`; the
 //! tests give loom's and shuttle's, which try the orders in which threads can run, and broken ones, which must be found.
 #![no_std]
 
 mod block;
+mod gate;
 mod kernel;
 mod loan;
 mod place;
@@ -23,6 +25,7 @@ mod task;
 mod wait;
 
 pub use block::{BlockPoint, Event};
+pub use gate::{Gate, Inside};
 pub use kernel::{Atomic, Kernel};
 pub use loan::Loan;
 pub use place::{Place, Shortage};

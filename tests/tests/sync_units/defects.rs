@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::block::one_caller;
 use crate::check;
+use crate::gate::{Closing, closed_meanwhile};
 use crate::kernel::{SOUND, TORN, UNORDERED};
 use crate::loan::{Ending, lender_goes};
 use crate::place::{Order, shortage, takers};
@@ -23,11 +24,31 @@ const LOST: &str = "a wake-up was lost";
 const ENDED: &str = "a block was not ended by exactly one";
 const DEADLOCK: &str = "deadlock";
 
-const DEFECTS: [Defect; 16] = [
+const DEFECTS: [Defect; 20] = [
     Defect {
         name: "atomics that order nothing: slots",
         shows_as: RACE,
         model: || takers::<3, UNORDERED>(Order::Sound),
+    },
+    Defect {
+        name: "atomics that order nothing: gate",
+        shows_as: RACE,
+        model: || closed_meanwhile::<2, UNORDERED>(Closing::Sound),
+    },
+    Defect {
+        name: "exchanges in two steps: gate",
+        shows_as: RACE,
+        model: || closed_meanwhile::<2, TORN>(Closing::Sound),
+    },
+    Defect {
+        name: "a thing that goes while somebody is inside",
+        shows_as: RACE,
+        model: || closed_meanwhile::<1, SOUND>(Closing::Hasty),
+    },
+    Defect {
+        name: "a thing that goes by a gate left open",
+        shows_as: RACE,
+        model: || closed_meanwhile::<1, SOUND>(Closing::Ajar),
     },
     Defect {
         name: "atomics that order nothing: task",

@@ -10,6 +10,7 @@
 mod block;
 mod defects;
 mod event;
+mod gate;
 mod kernel;
 mod loan;
 mod place;
