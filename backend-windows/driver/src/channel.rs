@@ -11,7 +11,7 @@ use wdk_sys::{GUID, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES};
 
 use crate::bus::{Parts, WindowsBus};
 use crate::sys::buffer::Input;
-use crate::sys::channel::{self, ChannelOptions, Client, Closed, NotSent};
+use crate::sys::channel::{self, ChannelOptions, Client, NotSent};
 use crate::sys::lock::SpinLock;
 use crate::sys::{Shared, nt};
 
@@ -83,16 +83,6 @@ impl Channel {
     pub fn is_open(&self) -> bool {
         self.open
     }
-
-    /// Notes that the host has closed the channel, unless we decided to close it before. Returns whether it was open.
-    fn closed_by_host(&mut self, closed: &Closed) -> bool {
-        let open = self.open;
-        if open {
-            self.line.was_closed(closed);
-            self.set_open(false);
-        }
-        open
-    }
 }
 
 /// [`PacketPort`] for a channel of a bus.
@@ -148,10 +138,12 @@ impl Client for Parts {
         bus.wake();
     }
 
-    /// Closed by us is nothing. Who finds the channel open under the engine lock has closed it.
-    fn closed(bus: &WindowsBus, closed: &Closed) {
-        let was_open =
-            bus.engine.with(|engine| engine.channel.as_mut().is_some_and(|channel| channel.closed_by_host(closed)));
+    /// Who finds the channel open under the engine lock has closed it: that may be who is about to disable it.
+    fn closed(bus: &WindowsBus) {
+        let was_open = bus.engine.with(|engine| {
+            let channel = engine.channel.as_mut().filter(|channel| channel.is_open());
+            channel.map(|channel| channel.set_open(false)).is_some()
+        });
         if was_open {
             driver::channel_rescinded(bus);
         }

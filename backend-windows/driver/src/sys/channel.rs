@@ -1,14 +1,19 @@
 //! A VMBus channel of KMCL with its packets: a fixed number of them, each with room for what it carries.
+//!
+//! `VmbChannelCleanup` wants a disabled channel. One that the host has closed is disabled when EvtChannelClosed "finishes"
+//! (its page at Microsoft): no call says when that is, so that callbacks are counted, and the last one's way out waited for.
+//! What KMCL does between that and its own end is KMCL's to protect.
 
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use wdk_sys::{GUID, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_STATE, ULONG};
 
 use super::buffer::Input;
 use super::bus::{Bus, BusDevice, BusRef};
+use super::gate::{self, Gate};
 use super::kmcl::{self, ChannelObject, CompletionObject, PacketObject, StateChangeCallbacks};
 use super::task::{Place, Shortage};
 use super::{Shared, check};
@@ -40,12 +45,21 @@ pub trait Client: Bus {
     /// again after none could.
     fn packet_free(bus: &BusDevice<Self>);
 
-    /// The channel was closed: by [`Channel::disable`], or by the host. PASSIVE_LEVEL.
-    fn closed(bus: &BusDevice<Self>, closed: &Closed);
+    /// The host has closed the channel, and with that disabled it. PASSIVE_LEVEL.
+    fn closed(bus: &BusDevice<Self>);
 }
 
-/// That KMCL says of a channel that it is closed, and has disabled it unless [`Channel::disable`] does.
-pub struct Closed(*mut ChannelObject);
+/// Where a channel stands.
+mod state {
+    /// Not enabled, or no longer, whoever has ended it.
+    pub const DISABLED: u8 = 0;
+    /// Somebody is about to enable it. Packets may come and go.
+    pub const ENABLING: u8 = 1;
+    /// Somebody is about to enable it, and is to disable it at once.
+    pub const UNWANTED: u8 = 2;
+    /// Enabled. Whoever ends this disables the channel, unless it is KMCL.
+    pub const ENABLED: u8 = 3;
+}
 
 /// Why a packet was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +77,10 @@ pub struct Channel<B: Client> {
     handle: *mut ChannelObject,
     /// Kept, because callbacks go to it.
     bus: BusRef<B>,
-    /// Whether the channel has to be disabled before it goes.
-    enabled: AtomicBool,
+    /// See [`state`].
+    state: AtomicU8,
+    /// KMCL is inside while it runs a callback. Shut before the channel goes.
+    callbacks: Gate,
     starved: Shortage,
     slots: Vec<Slot<B>>,
 }
@@ -98,8 +114,9 @@ impl<B: Client> Channel<B> {
         let mut handle = core::ptr::null_mut();
         // SAFETY: VmbChannelAllocate at PASSIVE_LEVEL for the VMBus device, as a client.
         check(unsafe { kmcl::VmbChannelAllocate(bus.physical_device(), 0, &mut handle) })?;
-        let (bus, enabled, starved) = (bus.keep(), AtomicBool::new(false), Shortage::new());
-        let fresh = Channel { handle, bus, enabled, starved, slots: Vec::new() };
+        let (state, callbacks, starved) = (AtomicU8::new(state::DISABLED), Gate::new(), Shortage::new());
+        callbacks.open();
+        let fresh = Channel { handle, bus: bus.keep(), state, callbacks, starved, slots: Vec::new() };
         // Without memory, or after a failure, the channel is dropped, which cleans up.
         let mut channel = Shared::try_new(fresh).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
         let place = channel.place();
@@ -114,36 +131,49 @@ impl<B: Client> Channel<B> {
 
     /// Opens the channel. Packets may come before this returns. PASSIVE_LEVEL, without a lock.
     pub fn enable(&self) -> Result<(), NTSTATUS> {
-        if self.enabled.swap(true, Ordering::AcqRel) {
+        if !self.step(state::DISABLED, state::ENABLING) {
             return Err(STATUS_INVALID_DEVICE_STATE);
         }
-        // SAFETY: VmbChannelEnable at PASSIVE_LEVEL on a configured channel that is not enabled.
+        // SAFETY: VmbChannelEnable at PASSIVE_LEVEL on a configured channel that is not enabled, by the one caller that found it so.
         let opened = check(unsafe { kmcl::VmbChannelEnable(self.handle) });
-        if opened.is_err() {
-            self.enabled.store(false, Ordering::Release);
+        if let Err(status) = opened {
+            // Whatever was wished for meanwhile.
+            self.state.store(state::DISABLED, Ordering::Release);
+            return Err(status);
         }
-        opened
+        if self.step(state::ENABLING, state::ENABLED) {
+            return Ok(());
+        }
+        // Or the host has closed it by now.
+        if self.step(state::UNWANTED, state::DISABLED) {
+            // SAFETY: VmbChannelDisable at PASSIVE_LEVEL on a channel that was enabled above, by who leaves UNWANTED.
+            unsafe { kmcl::VmbChannelDisable(self.handle) }
+        }
+        Err(STATUS_INVALID_DEVICE_STATE)
     }
 
     /// Closes the channel, if it is enabled: every packet under way completes before this returns, and no callback runs after
-    /// it. PASSIVE_LEVEL, without a lock.
+    /// it. One that is being enabled is closed by who enables it. PASSIVE_LEVEL, without a lock, not from a callback.
     pub fn disable(&self) {
-        if self.enabled.swap(false, Ordering::AcqRel) {
-            // SAFETY: VmbChannelDisable at PASSIVE_LEVEL on an enabled channel, by the one caller that found it enabled.
+        if self.step(state::ENABLING, state::UNWANTED) {
+            return;
+        }
+        if self.step(state::ENABLED, state::DISABLED) {
+            // SAFETY: VmbChannelDisable at PASSIVE_LEVEL on an enabled channel, by who leaves ENABLED.
             unsafe { kmcl::VmbChannelDisable(self.handle) }
         }
+        // Where the host was faster, EvtChannelClosed may still run.
+        gate::await_empty(&self.callbacks);
     }
 
-    /// KMCL disables the channel by itself when EvtChannelClosed has returned: it is not disabled once more. At most DISPATCH_LEVEL.
-    pub fn was_closed(&self, closed: &Closed) {
-        if closed.0 == self.handle {
-            self.enabled.store(false, Ordering::Release);
-        }
+    /// Goes from one state to another; false where another one holds.
+    fn step(&self, from: u8, to: u8) -> bool {
+        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Sends a packet, as `transaction` where it `wants_completion`. At most DISPATCH_LEVEL.
     pub fn send(&self, transaction: u64, wants_completion: bool, payload: &[u8]) -> Result<(), NotSent> {
-        if !self.enabled.load(Ordering::Acquire) {
+        if matches!(self.state.load(Ordering::Acquire), state::DISABLED | state::UNWANTED) {
             return Err(NotSent::Closed);
         }
         let length = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= MAX_SENT).ok_or(NotSent::Closed)?;
@@ -164,6 +194,9 @@ impl<B: Client> Channel<B> {
         }
         // The completion routine does not run for a packet that was not taken.
         slot.place.give_back();
+        if self.starved.is_over() {
+            B::packet_free(&self.bus);
+        }
         Err(if status == STATUS_INVALID_DEVICE_STATE { NotSent::Closed } else { NotSent::NoRoom })
     }
 }
@@ -171,7 +204,10 @@ impl<B: Client> Channel<B> {
 impl<B: Client> Drop for Channel<B> {
     fn drop(&mut self) {
         self.disable();
-        // SAFETY: the channel is disabled: no packet is under way and no callback runs. PASSIVE_LEVEL.
+        gate::shut(&self.callbacks);
+        // SAFETY: PASSIVE_LEVEL. The channel is disabled, as VmbChannelCleanup demands: nobody enables it, who would be an owner;
+        // VmbChannelDisable returns when it is, and one that the host has closed is when EvtChannelClosed has finished, which
+        // was waited for. Its packets have completed.
         unsafe {
             for slot in &self.slots {
                 kmcl::VmbPacketFree(slot.packet);
@@ -245,13 +281,17 @@ unsafe extern "C" fn evt_packet<B: Client>(
     length: u32,
     _flags: u32,
 ) {
-    // SAFETY: the channel's pointer is the channel, which is cleaned up before it goes; the buffer has that length until the
-    // packet is completed, which every packet must be, and once.
+    // SAFETY: the channel's pointer is the channel, which KMCL calls before it is disabled only, so that it is there as the
+    // callback begins, and then until it has left; the buffer has that length until the packet is completed, which every
+    // packet must be, and once.
     unsafe {
         let channel = &*kmcl::VmbChannelGetPointer(channel).cast::<Channel<B>>();
+        let inside = channel.callbacks.enter();
         #[cfg(feature = "seed-overrun")]
         core::ptr::write_volatile(core::ptr::from_ref(channel).add(1).cast_mut().cast::<u8>().add(16), 1);
-        B::received(&channel.bus, &Input::new(buffer.cast(), length as usize));
+        if inside.is_some() {
+            B::received(&channel.bus, &Input::new(buffer.cast(), length as usize));
+        }
         kmcl::VmbChannelPacketComplete(packet, core::ptr::null_mut(), 0);
     }
 }
@@ -263,11 +303,13 @@ unsafe extern "C" fn evt_completion<B: Client>(
     buffer: *mut c_void,
     length: u32,
 ) {
-    // SAFETY: the packet's pointer is its slot, and that names its channel: both go after the packet. The slot's place was taken
-    // for this packet, and is given back here. The buffer has that length until this returns.
+    // SAFETY: the packet's pointer is its slot, and that names its channel: both go after the packet, which KMCL completes before
+    // the channel is disabled, and the channel not before this has left. The slot's place was taken for this packet, and is
+    // given back here. The buffer has that length until this returns.
     unsafe {
         let slot = &*kmcl::VmbPacketGetPointer(packet).cast::<Slot<B>>();
         let channel = &*slot.channel;
+        let Some(_inside) = channel.callbacks.enter() else { return };
         let Content { transaction, wants_completion, .. } = *slot.content.get();
         let answered = wants_completion && wdk::nt_success(status);
         if answered {
@@ -281,10 +323,14 @@ unsafe extern "C" fn evt_completion<B: Client>(
     }
 }
 
-/// The channel was closed, by us or by the host. PASSIVE_LEVEL.
+/// The channel was closed, by us or by the host: in the guest it is disabled once this has finished. PASSIVE_LEVEL.
 unsafe extern "C" fn evt_closed<B: Client>(channel: *mut ChannelObject) {
-    // SAFETY: the channel's pointer is the channel, which is there as the callback begins. While it runs the channel may be
-    // dropped by who finds it closed, so that the bus is kept by itself.
-    let bus = unsafe { (*kmcl::VmbChannelGetPointer(channel).cast::<Channel<B>>()).bus.keep() };
-    B::closed(&bus, &Closed(channel));
+    // SAFETY: the channel's pointer is the channel, which is not disabled as the callback begins, so that it is there, and then
+    // until this has left.
+    let channel = unsafe { &*kmcl::VmbChannelGetPointer(channel).cast::<Channel<B>>() };
+    let Some(_inside) = channel.callbacks.enter() else { return };
+    // Who has left ENABLED before has decided to close it, and does.
+    if channel.state.swap(state::DISABLED, Ordering::AcqRel) != state::DISABLED {
+        B::closed(&channel.bus);
+    }
 }

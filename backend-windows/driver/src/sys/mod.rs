@@ -29,6 +29,7 @@ mod entry;
 pub mod etw;
 pub mod event;
 mod fdo;
+mod gate;
 mod handle;
 pub mod interface;
 mod irp;

@@ -59,6 +59,7 @@ unsafe extern "win64" fn VmbChannelAllocate(parent: usize, server: u8, out: *mut
             maximum: 0,
             pending: VecDeque::new(),
             calls: 0,
+            changes: 0,
         };
         world.kmcl.channels.insert(handle, channel);
         Some(handle)
@@ -216,6 +217,14 @@ unsafe extern "win64" fn VmbChannelDisable(handle: usize) {
 
 unsafe extern "win64" fn VmbChannelCleanup(handle: usize) {
     irql::exactly(PASSIVE, "VmbChannelCleanup");
+    // The few instructions between what a callback does last and its return take no time. What is held up does.
+    let end = with(|world| world.now()) + 1000;
+    let quiet = wait("VmbChannelCleanup", |world| {
+        let channel = world.kmcl.channels.get(&handle);
+        let busy = channel.is_some_and(|channel| channel.calls + channel.changes > 0);
+        if busy && world.now() < end { Step::Until(end) } else { Step::Done(!busy) }
+    });
+    rule!(quiet, "VmbChannelCleanup: a callback of the channel has not returned");
     with(|world| {
         let channel = channel(&mut world.kmcl, handle, "VmbChannelCleanup");
         rule!(!channel.enabled || channel.told.is_some(), "VmbChannelCleanup of an enabled channel");

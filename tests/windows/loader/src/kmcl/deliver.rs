@@ -166,8 +166,19 @@ pub fn state_changed(channel: usize, routine: usize, name: &str) {
     if routine != 0 {
         // SAFETY: EVT_VMB_CHANNEL_OPENED and its kin, as the driver registered it.
         let routine: unsafe extern "win64" fn(usize) = unsafe { std::mem::transmute(routine) };
+        changing(channel, 1);
         irql::at(PASSIVE, name, || unsafe { routine(channel) });
+        changing(channel, -1);
     }
+}
+
+fn changing(channel: usize, by: i32) {
+    with(|world| {
+        if let Some(channel) = world.kmcl.channels.get_mut(&channel) {
+            channel.changes = channel.changes.saturating_add_signed(by);
+        }
+        world.changed();
+    });
 }
 
 /// The host took the channel of a bus away, or it died: KMCL ends what is outstanding and tells the driver.
@@ -187,7 +198,11 @@ pub fn channel_lost(bus: hvpci_mock::host::BusId) {
     });
     cancel_outstanding(handle);
     if closed != 0 {
+        let hold = with(|world| world.kmcl.hold_closed.take());
+        nt::sync::hold_up(hold);
         state_changed(handle, closed, "EvtChannelClosed");
+        let passed_by = nt::sync::hold_up(None);
+        crate::expect!(passed_by.is_none(), "EvtChannelClosed gives back fewer spin locks than {hold:?} says");
         with(|world| {
             if let Some(channel) = world.kmcl.channels.get_mut(&handle) {
                 channel.told = Some(nt::sync::releases());

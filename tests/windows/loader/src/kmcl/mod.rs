@@ -25,6 +25,9 @@ pub struct State {
     delivering: u32,
     /// The host closes the channel the moment the driver is about to.
     pub closes_first: bool,
+    /// EvtChannelClosed is held up for so many nanoseconds when the host has closed a channel: where the driver has given back
+    /// its n-th spin lock in it.
+    pub hold_closed: Option<(u32, u64)>,
     /// VmbChannelInitSetStateChangeCallbacks refuses: its structure's version is not public text.
     pub refuses_state_changes: bool,
     /// Messages that VmbPacketSend has no memory for: how many more of each type.
@@ -74,6 +77,8 @@ pub struct Channel {
     pending: VecDeque<Waiting>,
     /// Calls into the driver's callbacks that run now.
     calls: u32,
+    /// The same of its state-change callbacks.
+    changes: u32,
 }
 
 /// An outgoing packet.

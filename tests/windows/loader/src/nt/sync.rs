@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 use crate::irql::{self, APC, DISPATCH};
 use crate::nt::status;
 use crate::rule;
-use crate::world::{Step, World, spin, wait, with};
+use crate::world::{Step, World, sleep, spin, wait, with};
 
 /// What can be waited for, by its address.
 #[derive(Debug, Default)]
@@ -273,6 +273,29 @@ pub fn releases() -> u64 {
 /// The number of this thread's last release: what [`releases`] said before it.
 pub fn last_release() -> u64 {
     RELEASED.get()
+}
+
+thread_local! {
+    /// Where this thread is held up, and for how many nanoseconds: see [`hold_up`].
+    static HOLD: Cell<Option<(u32, u64)>> = const { Cell::new(None) };
+}
+
+/// Holds this thread up when it has given back its n-th spin lock from now on and is at PASSIVE_LEVEL. Returns what was to
+/// hold it up and has not.
+pub fn hold_up(at: Option<(u32, u64)>) -> Option<(u32, u64)> {
+    HOLD.replace(at)
+}
+
+/// A spin lock was given back, and the IRQL is as before it.
+pub fn is_held_up() {
+    match HOLD.get().filter(|_| irql::current() == irql::PASSIVE) {
+        Some((1, nanoseconds)) => {
+            HOLD.set(None);
+            sleep(nanoseconds);
+        }
+        Some((more, nanoseconds)) => HOLD.set(Some((more - 1, nanoseconds))),
+        None => {}
+    }
 }
 
 /// This thread is as good as new.

@@ -297,10 +297,15 @@ pub fn release(device: usize) {
     object::delete(state.lists.1);
 }
 
+/// Tells a device that it is gone. KMDF may do so while another callback of the device runs.
+pub fn surprise_removal(device: usize) {
+    call(device, Event::SurpriseRemoval, [0, 0]);
+}
+
 /// Stops a device and deletes it; its children are gone already.
 pub fn remove(device: usize, surprise: bool) {
     if surprise {
-        call(device, Event::SurpriseRemoval, [0, 0]);
+        surprise_removal(device);
     }
     power_down(device, D3_FINAL);
     release(device);

@@ -5,6 +5,7 @@ mod access;
 mod blocks;
 mod bringup;
 mod faults;
+mod held;
 mod limits;
 pub mod machine;
 mod messages;
@@ -36,6 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         removal::SCENARIOS,
         power::SCENARIOS,
         races::SCENARIOS,
+        held::SCENARIOS,
         faults::SCENARIOS,
         limits::SCENARIOS,
         threads::SCENARIOS,

@@ -29,6 +29,9 @@ pub struct State {
     pub items: HashMap<usize, sync::Item>,
     /// Until when no work item's routine begins.
     pub work_held_until: u64,
+    /// A work item, by its age among all, is held up for so many nanoseconds: where the driver has given back its n-th spin lock
+    /// in it from now on.
+    pub hold_work: Option<(usize, u32, u64)>,
     /// Timers.
     pub timers: HashMap<usize, sync::Timer>,
     /// I/O queues and requests.

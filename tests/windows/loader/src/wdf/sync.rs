@@ -5,7 +5,7 @@ use crate::nt::{self, status};
 use crate::rule;
 use crate::wdf::object::{Attributes, Kind, attributes};
 use crate::wdf::{check_size, field, field32};
-use crate::world::{Step, wait, with};
+use crate::world::{Step, World, wait, with};
 
 /// A work item.
 #[derive(Debug)]
@@ -69,6 +69,7 @@ unsafe extern "win64" fn WdfSpinLockRelease(_globals: usize, lock: usize) {
     });
     nt::sync::release(lock, "WdfSpinLockRelease");
     irql::set(before);
+    nt::sync::is_held_up();
 }
 
 unsafe extern "win64" fn WdfTimerCreate(
@@ -157,6 +158,13 @@ unsafe extern "win64" fn WdfWorkItemCreate(
     status::SUCCESS
 }
 
+/// The age of a work item among all, and where this run of it is held up.
+fn hold(world: &mut World, item: usize) -> (usize, Option<(u32, u64)>) {
+    let age = world.wdf.items.keys().filter(|other| **other < item).count();
+    let hold = world.wdf.hold_work.take_if(|(held, ..)| *held == age);
+    (age, hold.map(|(_, nth, nanoseconds)| (nth, nanoseconds)))
+}
+
 /// An item that is enqueued while its routine runs gets a second run, maybe at the same time: KMDF does not hold it back.
 unsafe extern "win64" fn WdfWorkItemEnqueue(_globals: usize, item: usize) {
     irql::at_most(DISPATCH, "WdfWorkItemEnqueue");
@@ -178,8 +186,12 @@ unsafe extern "win64" fn WdfWorkItemEnqueue(_globals: usize, item: usize) {
             wait("work held up", |world| if world.now() >= held { Step::Done(()) } else { Step::Until(held) });
             // SAFETY: EVT_WDF_WORKITEM, as the driver registered it.
             let routine: unsafe extern "win64" fn(usize) = unsafe { std::mem::transmute(routine) };
+            let (age, hold) = with(|world| hold(world, item));
+            nt::sync::hold_up(hold);
             unsafe { routine(item) };
+            let left = nt::sync::hold_up(None);
             with(|world| {
+                world.wdf.hold_work = world.wdf.hold_work.or(left.map(|(nth, nanoseconds)| (age, nth, nanoseconds)));
                 if let Some(item) = world.wdf.items.get_mut(&item) {
                     item.running -= 1;
                 }
