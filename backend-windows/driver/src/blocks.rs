@@ -115,6 +115,11 @@ impl Controls for Parts {
             Err(status) => request.complete(status, 0),
         }
     }
+
+    fn queue_goes(device: Device<'_>) {
+        // Dropped here, without the lock.
+        drop(with_child(device, |child| child.waiting.take()));
+    }
 }
 
 /// Reads or writes a block for a request with a whole head. Returns the bytes of its output.

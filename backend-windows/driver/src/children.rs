@@ -216,8 +216,8 @@ impl Children {
     /// Asks the PnP manager to eject a child. At most DISPATCH_LEVEL.
     fn request_eject(&self, bus: &WindowsBus, slot: Slot) {
         let key = self.with(slot, |child| child.device).flatten();
-        if let Some(device) = key.and_then(|key| bus.child(key)) {
-            device.request_eject();
+        if let Some(key) = key {
+            bus.request_eject(key);
         }
     }
 

@@ -78,10 +78,8 @@ impl Functions for Parts {
         let forget = |child: &mut Child| {
             child.device = None;
             (child.state.created, child.state.started) = (false, false);
-            child.waiting.take()
         };
-        // The queue is dropped here, without the lock.
-        drop(with_child(device, forget));
+        let _ = with_child(device, forget);
         device.bus().wake_publisher();
     }
 

@@ -7,12 +7,13 @@ use core::marker::PhantomData;
 use core::ops::Deref;
 
 use wdk_sys::{
-    DEVPROPKEY, KEY_READ, NTSTATUS, PDEVICE_OBJECT, STATUS_INSUFFICIENT_RESOURCES, ULONG,
-    WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER, WDF_DEVICE_PROPERTY_DATA, WDF_NO_OBJECT_ATTRIBUTES, WDFDEVICE,
-    WDFDRIVER, WDFKEY, WDFTIMER, WDFWORKITEM, call_unsafe_wdf_function_binding,
+    DEVPROPKEY, KEY_READ, NTSTATUS, PDEVICE_OBJECT, STATUS_INSUFFICIENT_RESOURCES, STATUS_NO_SUCH_DEVICE, ULONG,
+    WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER, WDF_DEVICE_PROPERTY_DATA, WDF_NO_OBJECT_ATTRIBUTES, WDFCHILDLIST,
+    WDFDEVICE, WDFDRIVER, WDFKEY, WDFTIMER, WDFWORKITEM, call_unsafe_wdf_function_binding,
 };
 
-use super::child::{ChildKey, ChildRef, Description};
+use super::child::{ChildKey, Description};
+use super::gate::{self, Gate};
 use super::handle::{self, Context};
 use super::lock::SpinLock;
 use super::memory::{self, Boxed};
@@ -71,7 +72,9 @@ pub struct BusDevice<B> {
     /// Has the pump go on at a time, whatever it waits for.
     pub retry: Alarm,
     device: WDFDEVICE,
-    /// The child devices that are not deleted.
+    /// Open while what belongs to the device may be asked for: from EvtDevicePrepareHardware to EvtDeviceReleaseHardware.
+    there: Gate,
+    /// The child devices whose EvtCleanupCallback has not run.
     pub(super) children: SpinLock<Vec<WDFDEVICE>>,
     pub(super) granted: Granted,
     bus: B,
@@ -113,18 +116,20 @@ impl<B: Bus> BusDevice<B> {
         filled.map(|()| room.cast())
     }
 
-    /// From EvtDevicePrepareHardware on work items and timers run.
+    /// From EvtDevicePrepareHardware on the device may be asked for, and work items and timers run.
     pub(super) fn open(&self) {
+        self.there.open();
         self.retry.open();
         self.pump.open();
         self.publisher.open();
     }
 
-    /// After EvtDeviceReleaseHardware none runs, and none is asked for.
+    /// After EvtDeviceReleaseHardware none runs, and nothing is asked for: the device may be deleted. PASSIVE_LEVEL.
     pub(super) fn close(&self) {
         self.retry.close();
         self.pump.close();
         self.publisher.close();
+        gate::shut(&self.there);
     }
 
     /// Starts the pump, unless it runs: `make` is then not called.
@@ -166,10 +171,19 @@ impl<B> BusDevice<B> {
         BusRef { bus: core::ptr::from_ref(self), own: PhantomData }
     }
 
-    /// The device under the bus device.
-    pub(super) fn physical_device(&self) -> PDEVICE_OBJECT {
-        // SAFETY: WdfDeviceWdmGetPhysicalDevice on a device that is not destroyed.
-        unsafe { call_unsafe_wdf_function_binding!(WdfDeviceWdmGetPhysicalDevice, self.device) }
+    /// Runs `f` on the device while it cannot be deleted; `None` where it may be deleted by now. At most DISPATCH_LEVEL.
+    fn while_there<R>(&self, f: impl FnOnce(WDFDEVICE) -> R) -> Option<R> {
+        let _inside = self.there.enter()?;
+        Some(f(self.device))
+    }
+
+    /// Runs `f` on the device under the bus device, which stays meanwhile; `None` where it may be gone.
+    pub(super) fn with_physical_device<R>(&self, f: impl FnOnce(PDEVICE_OBJECT) -> R) -> Option<R> {
+        self.while_there(|device| {
+            // SAFETY: WdfDeviceWdmGetPhysicalDevice on a device that is not deleted before EvtDeviceReleaseHardware, where
+            // the gate is shut.
+            f(unsafe { call_unsafe_wdf_function_binding!(WdfDeviceWdmGetPhysicalDevice, device) })
+        })
     }
 
     /// Maps the config window at a physical address in what the device was given. PASSIVE_LEVEL. `None` without memory.
@@ -182,46 +196,55 @@ impl<B> BusDevice<B> {
         MappedTable::map(&self.granted, base, bytes)
     }
 
-    /// Reports a child by what tells it from others. PASSIVE_LEVEL.
+    /// Reports a child by what tells it from others. At most DISPATCH_LEVEL.
     pub fn report_present(&self, id: [u32; 3]) -> Result<(), NTSTATUS> {
-        let mut description = Description::new(id);
-        // SAFETY: the default child list of a device that is not destroyed, and a description of the size that the list was
-        // configured with, which KMDF copies.
-        check(unsafe {
-            let list = call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, self.device);
-            call_unsafe_wdf_function_binding!(
-                WdfChildListAddOrUpdateChildDescriptionAsPresent,
-                list,
-                header(&mut description),
-                core::ptr::null_mut()
-            )
+        self.report(id, |list, description| {
+            // SAFETY: see `report`; the list was configured without address descriptions.
+            unsafe {
+                call_unsafe_wdf_function_binding!(
+                    WdfChildListAddOrUpdateChildDescriptionAsPresent,
+                    list,
+                    description,
+                    core::ptr::null_mut()
+                )
+            }
         })
     }
 
-    /// Reports a child as missing. At most DISPATCH_LEVEL.
+    /// Reports a child as missing. At most DISPATCH_LEVEL. One that is not on the list is an error that changes nothing.
     pub fn report_missing(&self, id: [u32; 3]) -> Result<(), NTSTATUS> {
-        let mut description = Description::new(id);
-        // SAFETY: as in `report_present`. A description that is not on the list is an error that changes nothing.
-        check(unsafe {
-            let list = call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, self.device);
-            call_unsafe_wdf_function_binding!(
-                WdfChildListUpdateChildDescriptionAsMissing,
-                list,
-                header(&mut description)
-            )
+        self.report(id, |list, description| {
+            // SAFETY: see `report`.
+            unsafe { call_unsafe_wdf_function_binding!(WdfChildListUpdateChildDescriptionAsMissing, list, description) }
         })
     }
 
-    /// A child device by its key, unless it is deleted. At most DISPATCH_LEVEL.
-    pub fn child(&self, key: ChildKey) -> Option<ChildRef> {
-        // SAFETY: what is on the list is not deleted before the lock is released.
-        self.children
-            .with(|all| all.iter().find(|device| key.is_of(**device)).map(|device| unsafe { ChildRef::new(*device) }))
+    /// Runs `f` on the child list, which is there until it returns, and a description of the size that the list was configured
+    /// with, which KMDF copies.
+    fn report(
+        &self,
+        id: [u32; 3],
+        f: impl FnOnce(WDFCHILDLIST, *mut WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER) -> NTSTATUS,
+    ) -> Result<(), NTSTATUS> {
+        let mut description = Description::new(id);
+        let reported = self.while_there(|device| {
+            // SAFETY: WdfFdoGetDefaultChildList on a device that is not deleted before the gate is shut. The list goes with it.
+            let list = unsafe { call_unsafe_wdf_function_binding!(WdfFdoGetDefaultChildList, device) };
+            f(list, core::ptr::from_mut(&mut description).cast())
+        });
+        check(reported.unwrap_or(STATUS_NO_SUCH_DEVICE))
     }
-}
 
-fn header(description: &mut Description) -> *mut WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER {
-    core::ptr::from_mut(description).cast()
+    /// Asks the PnP manager to eject a child, unless that is being deleted. At most DISPATCH_LEVEL.
+    pub fn request_eject(&self, key: ChildKey) {
+        self.children.with(|all| {
+            if let Some(device) = all.iter().find(|device| key.is_of(**device)) {
+                // SAFETY: WdfPdoRequestEject at DISPATCH_LEVEL on a PDO whose EvtCleanupCallback has not returned: that takes it off
+                // the list first, and waits for the lock that is held here.
+                unsafe { call_unsafe_wdf_function_binding!(WdfPdoRequestEject, *device) }
+            }
+        });
+    }
 }
 
 /// Fills the room of a bus device. On its own, as its parts are large and go through the stack.
@@ -233,18 +256,19 @@ fn header(description: &mut Description) -> *mut WDF_CHILD_IDENTIFICATION_DESCRI
 unsafe fn fill<B: Bus>(room: *mut BusDevice<B>, driver: WDFDRIVER, device: WDFDEVICE) -> Result<(), NTSTATUS> {
     let context = |number| Context { owner: room.cast_const().cast::<c_void>(), number };
     // SAFETY: the device is live. Work items and timers run while the gates are open only, from which on the room is filled;
-    // they are flushed as the gates are closed, before the device is deleted.
+    // the gates are shut, and what runs is waited for, before the device is deleted.
     let bus = unsafe {
         let task = |number| {
             let work = WorkItem::new(device, context(number), evt_work::<B>)?;
-            Task::new(work, Timer::new(device, context(number), evt_timer::<B>)?)
+            Ok::<Task, NTSTATUS>(Task::new(work, Timer::new(device, context(number), evt_timer::<B>)?))
         };
         BusDevice {
             bus: B::new(&Setup { driver, device, lent: PhantomData })?,
             pump: task(PUMP)?,
             publisher: task(PUBLISHER)?,
-            retry: Alarm::new(Timer::new(device, context(RETRY), evt_timer::<B>)?)?,
+            retry: Alarm::new(Timer::new(device, context(RETRY), evt_timer::<B>)?),
             device,
+            there: Gate::new(),
             children: SpinLock::new(Vec::new())?,
             granted: Granted::new()?,
         }

@@ -9,7 +9,9 @@ use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use wdk_sys::{GUID, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_STATE, ULONG};
+use wdk_sys::{
+    GUID, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_STATE, STATUS_NO_SUCH_DEVICE, ULONG,
+};
 
 use super::buffer::Input;
 use super::bus::{Bus, BusDevice, BusRef};
@@ -112,8 +114,11 @@ impl<B: Client> Channel<B> {
         let mut slots = Vec::new();
         slots.try_reserve_exact(options.packets).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
         let mut handle = core::ptr::null_mut();
-        // SAFETY: VmbChannelAllocate at PASSIVE_LEVEL for the VMBus device, as a client.
-        check(unsafe { kmcl::VmbChannelAllocate(bus.physical_device(), 0, &mut handle) })?;
+        let allocated = bus.with_physical_device(|device| {
+            // SAFETY: VmbChannelAllocate at PASSIVE_LEVEL for the VMBus device, which stays meanwhile, as a client.
+            unsafe { kmcl::VmbChannelAllocate(device, 0, &mut handle) }
+        });
+        check(allocated.unwrap_or(STATUS_NO_SUCH_DEVICE))?;
         let (state, callbacks, starved) = (AtomicU8::new(state::DISABLED), Gate::new(), Shortage::new());
         callbacks.open();
         let fresh = Channel { handle, bus: bus.keep(), state, callbacks, starved, slots: Vec::new() };

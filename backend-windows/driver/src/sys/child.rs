@@ -1,6 +1,7 @@
 //! The child devices, as the rest of the driver sees them.
 
 use core::marker::PhantomData;
+use core::ops::Deref;
 
 use wdk_sys::{
     _WDF_POWER_DEVICE_STATE, _WDF_TRI_STATE, LCID, NTSTATUS, POWER_ACTION, PWDFDEVICE_INIT, ULONG,
@@ -60,8 +61,7 @@ impl Description {
     }
 }
 
-/// What names a child device for as long as it is there, and nothing or another one afterwards: it is looked up with
-/// [`BusDevice::child`].
+/// What names a child device for as long as it is there, and nothing or another one afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChildKey(usize);
 
@@ -128,33 +128,35 @@ impl<'a, B> Child<'a, B> {
     }
 }
 
-/// A child device that is kept by a reference. At most DISPATCH_LEVEL.
-pub struct ChildRef(WDFDEVICE);
+/// Keeps the memory of a child device, and with it its address, which is its key.
+pub(super) struct Kept(WDFDEVICE);
 
-// SAFETY: the handle may be used on any processor.
-unsafe impl Send for ChildRef {}
-
-impl ChildRef {
+impl Kept {
     /// # Safety
     ///
     /// `device` is a child device that is not destroyed before this returns.
-    pub(super) unsafe fn new(device: WDFDEVICE) -> ChildRef {
+    pub(super) unsafe fn new(device: WDFDEVICE) -> Kept {
         // SAFETY: the caller's.
         unsafe { handle::reference(device.cast()) };
-        ChildRef(device)
-    }
-
-    /// Asks the PnP manager to eject the device.
-    pub fn request_eject(&self) {
-        // SAFETY: WdfPdoRequestEject on a PDO that the reference keeps.
-        unsafe { call_unsafe_wdf_function_binding!(WdfPdoRequestEject, self.0) }
+        Kept(device)
     }
 }
 
-impl Drop for ChildRef {
+impl Drop for Kept {
     fn drop(&mut self) {
         // SAFETY: this is the reference that `new` took.
         unsafe { handle::dereference(self.0.cast()) }
+    }
+}
+
+/// A child device in the callback that makes it: the PnP manager has not seen it yet.
+pub struct NewChild<'a, B>(Child<'a, B>);
+
+impl<'a, B> Deref for NewChild<'a, B> {
+    type Target = Child<'a, B>;
+
+    fn deref(&self) -> &Child<'a, B> {
+        &self.0
     }
 }
 
@@ -218,7 +220,7 @@ impl<'a, B> ChildInit<'a, B> {
 impl<'a, B: Functions> ChildInit<'a, B> {
     /// Creates the device, with what it answers as its address and its UI number. It can be ejected, and removed by surprise.
     /// Its `number` is for the bus.
-    pub fn create(self, number: u64, address: u32, ui_number: u32) -> Result<Child<'a, B>, NTSTATUS> {
+    pub fn create(self, number: u64, address: u32, ui_number: u32) -> Result<NewChild<'a, B>, NTSTATUS> {
         let mut capabilities = WDF_DEVICE_PNP_CAPABILITIES {
             Size: size_of::<WDF_DEVICE_PNP_CAPABILITIES>() as ULONG,
             LockSupported: _WDF_TRI_STATE::WdfUseDefault,
@@ -238,6 +240,6 @@ impl<'a, B: Functions> ChildInit<'a, B> {
         let device = unsafe { pdo::create(self.init, self.bus, number) }?;
         // SAFETY: WdfDeviceSetPnpCapabilities on a new device; KMDF copies the structure.
         unsafe { call_unsafe_wdf_function_binding!(WdfDeviceSetPnpCapabilities, device, &mut capabilities) };
-        Ok(Child { device, bus: self.bus, number })
+        Ok(NewChild(Child { device, bus: self.bus, number }))
     }
 }

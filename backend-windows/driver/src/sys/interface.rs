@@ -12,7 +12,7 @@ use wdk_sys::{
 
 use super::buffer::{Input, Output};
 use super::bus::Bus;
-use super::child::Child;
+use super::child::{Child, NewChild};
 use super::irp::{ConfigLocation, IrpHead};
 use super::{check, handle, status};
 
@@ -59,7 +59,7 @@ struct VpciInterface {
 
 const _: () = assert!(size_of::<VpciInterface>() == 0x38);
 
-impl<B: Access> Child<'_, B> {
+impl<B: Access> NewChild<'_, B> {
     /// Offers BUS_INTERFACE_STANDARD. PASSIVE_LEVEL.
     pub fn offer_bus_interface(&self) -> Result<(), NTSTATUS> {
         let mut interface = BUS_INTERFACE_STANDARD {
@@ -153,11 +153,14 @@ unsafe extern "C" fn dma_adapter<B: Access>(
 ) -> *mut _DMA_ADAPTER {
     // SAFETY: the caller has the interface.
     let child = unsafe { child::<B>(context) };
-    // With the function its bus device may have gone.
     let Some(child) = child.filter(|child| B::is_present(*child)) else { return core::ptr::null_mut() };
-    // SAFETY: IoGetDmaAdapter at PASSIVE_LEVEL with the arguments that the caller of GetDmaAdapter hands over, for the
-    // physical device under the bus device.
-    unsafe { ntddk::IoGetDmaAdapter(child.bus().physical_device(), description, map_registers) }
+    let adapter = child.bus().with_physical_device(|device| {
+        // SAFETY: IoGetDmaAdapter at PASSIVE_LEVEL with the arguments that the caller of GetDmaAdapter hands over, for a
+        // physical device that stays meanwhile.
+        unsafe { ntddk::IoGetDmaAdapter(device, description, map_registers) }
+    });
+    // With the function its bus device may have gone.
+    adapter.unwrap_or(core::ptr::null_mut())
 }
 
 unsafe extern "C" fn get_bus_data<B: Access>(

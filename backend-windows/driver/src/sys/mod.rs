@@ -3,20 +3,23 @@
 //!
 //! * what KMDF and KMCL hand to a callback (devices, resource lists, requests, buffers) is lent for that callback: its type
 //!   has the callback's lifetime and is made here only;
-//! * what is kept for longer keeps a reference ([`bus::BusRef`], [`child::ChildRef`], [`queue::WaitingQueue`]), or is a key that is
-//!   looked up ([`child::ChildKey`]);
+//! * what is kept for longer keeps a reference ([`bus::BusRef`], [`queue::WaitingQueue`]), or is a key that is looked up
+//!   ([`child::ChildKey`]);
 //! * a callback finds its bus in the context of a WDF object or behind the pointer of a channel, and goes on in a trait that
 //!   the modules above implement ([`bus::Bus`], [`child::Functions`], [`interface::Access`], [`queue::Controls`],
 //!   [`channel::Client`]).
 //!
-//! Not in the types, and kept by when the modules above call:
+//! A reference keeps the memory of a WDF object, with its context, and not the object: after EvtCleanupCallback its methods may
+//! not be called any more. They are not, whoever holds what:
 //!
-//! * a reference keeps the memory of a WDF object, not the object: after EvtCleanupCallback the methods of a device, a child or
-//!   a queue may not be called any more. [`task::Task`] and [`task::Alarm`] are flushed and stopped, children reported, devices
-//!   of children set up and queues drained in the callbacks before that. Two places come close: an eject that is asked for
-//!   while its child is being deleted, and an interface of a child that tells a waiting request after its queue was deleted;
-//! * a channel that the host has closed may be cleaned up once EvtChannelClosed has returned, and the last step of a bus
-//!   that is going down at that moment does not wait for that return. Both are *not verified* (`docs/install-windows.md`).
+//! * what belongs to a bus device (work items, timers, child list, physical device) is asked for inside a [`gate`] that is open
+//!   from EvtDevicePrepareHardware to EvtDeviceReleaseHardware, where it is shut and those inside are waited for;
+//! * a child device is asked for something under the lock of a list that its EvtCleanupCallback takes it off, and set up by
+//!   a [`child::NewChild`], which there is in the callback that makes it only;
+//! * the queue in which requests wait is given back in its own EvtCleanupCallback ([`queue::Controls::queue_goes`]), under the
+//!   lock under which it is used; who puts a request there has that request, for which KMDF waits first.
+//!
+//! A channel is cleaned up when KMCL is in none of its callbacks: see [`channel`].
 //!
 //! The IRQL is not in the types. A call at too high an IRQL stops the system, but breaks no memory; every function says its
 //! limit, and the loader holds each call to it.

@@ -7,12 +7,12 @@ use core::task::{Context, Poll, Waker};
 
 use hvpci_core::Time;
 use hvpci_sync::{Kernel, TaskState};
-use wdk_sys::NTSTATUS;
 
 use super::event::Event;
+use super::gate::{self, Gate};
 use super::memory::Boxed;
 use super::nt;
-use super::work::{Gate, Timer, WorkItem};
+use super::work::{Timer, WorkItem};
 
 /// This kernel's atomics and clock.
 pub struct Nt;
@@ -60,27 +60,21 @@ impl Task {
     /// # Safety
     ///
     /// Both live at least as long as the gate of the task is open: see [`Task::open`].
-    pub(super) unsafe fn new(work: WorkItem, timer: Timer) -> Result<Task, NTSTATUS> {
-        Ok(Task {
-            point: WaitPoint::new(),
-            state: TaskState::new(),
-            job: UnsafeCell::new(None),
-            gate: Gate::new()?,
-            work,
-            timer,
-        })
+    pub(super) unsafe fn new(work: WorkItem, timer: Timer) -> Task {
+        let (point, state, job, gate) = (WaitPoint::new(), TaskState::new(), UnsafeCell::new(None), Gate::new());
+        Task { point, state, job, gate, work, timer }
     }
 
     /// From here until [`Task::close`] the task is polled. The device that work item and timer belong to is not deleted
     /// before that.
     pub(super) fn open(&self) {
-        self.gate.set(true);
+        self.gate.open();
     }
 
     /// The end of what [`Task::open`] began. PASSIVE_LEVEL, not from the future.
     pub(super) fn close(&self) {
-        self.gate.set(false);
-        // SAFETY: the device is there: the caller's word, given with `open` and `new`.
+        gate::shut(&self.gate);
+        // SAFETY: work item and timer live at least until the end of this: the word given with `new` and `open`.
         unsafe {
             self.timer.stop();
             self.work.flush();
@@ -112,20 +106,28 @@ impl Task {
     /// Has the future polled soon. At most DISPATCH_LEVEL.
     pub fn poll_soon(&self) {
         if self.is_alive() {
-            // SAFETY: under the gate: the device is there.
-            self.gate.if_open(|| unsafe { self.work.enqueue() });
+            self.inside(|| {
+                // SAFETY: WdfWorkItemEnqueue on a live work item: inside the gate, which is shut before it is deleted.
+                unsafe { self.work.enqueue() }
+            });
         }
     }
 
-    /// Stops the timer and waits for the work item. For callbacks of the bus device, at PASSIVE_LEVEL, and not from the
-    /// future.
+    /// Stops the timer and waits for the work item. PASSIVE_LEVEL, and not from the future.
     pub fn flush(&self) {
-        if self.gate.is_open() {
-            // SAFETY: KMDF calls EvtDeviceReleaseHardware, which closes the gate, after every other callback of the device.
+        self.inside(|| {
+            // SAFETY: WdfTimerStop and WdfWorkItemFlush on live objects: inside the gate, which is shut before they are deleted.
             unsafe {
                 self.timer.stop();
                 self.work.flush();
             }
+        });
+    }
+
+    /// Runs `f` while work item and timer are there, and have to stay.
+    fn inside(&self, f: impl FnOnce()) {
+        if let Some(_inside) = self.gate.enter() {
+            f();
         }
     }
 
@@ -142,8 +144,12 @@ impl Task {
             }
             polled
         };
-        // SAFETY: under the gate: the device is there.
-        let arm = |deadline| self.gate.if_open(|| unsafe { self.timer.start(deadline) });
+        let arm = |deadline| {
+            self.inside(|| {
+                // SAFETY: WdfTimerStart on a live timer: inside the gate, which is shut before it is deleted.
+                unsafe { self.timer.start(deadline) }
+            });
+        };
         self.state.run(&self.point, poll, arm)
     }
 }
@@ -158,32 +164,34 @@ impl Alarm {
     /// # Safety
     ///
     /// As for [`Task::new`].
-    pub(super) unsafe fn new(timer: Timer) -> Result<Alarm, NTSTATUS> {
-        Ok(Alarm { gate: Gate::new()?, timer })
+    pub(super) unsafe fn new(timer: Timer) -> Alarm {
+        Alarm { gate: Gate::new(), timer }
     }
 
     /// As [`Task::open`].
     pub(super) fn open(&self) {
-        self.gate.set(true);
+        self.gate.open();
     }
 
     /// As [`Task::close`].
     pub(super) fn close(&self) {
-        self.gate.set(false);
+        gate::shut(&self.gate);
         // SAFETY: as in `Task::close`.
         unsafe { self.timer.stop() }
     }
 
     /// Sets the alarm, instead of what was set before. At most DISPATCH_LEVEL.
     pub fn set(&self, time: Time) {
-        // SAFETY: under the gate: the device is there.
-        self.gate.if_open(|| unsafe { self.timer.start(time) });
+        if let Some(_inside) = self.gate.enter() {
+            // SAFETY: WdfTimerStart on a live timer: inside the gate, which is shut before it is deleted.
+            unsafe { self.timer.start(time) }
+        }
     }
 
-    /// Unsets the alarm. Under the conditions of [`Task::flush`].
+    /// Unsets the alarm, and waits for what it sets off. PASSIVE_LEVEL.
     pub fn unset(&self) {
-        if self.gate.is_open() {
-            // SAFETY: as in `Task::flush`.
+        if let Some(_inside) = self.gate.enter() {
+            // SAFETY: WdfTimerStop on a live timer: inside the gate, which is shut before it is deleted.
             unsafe { self.timer.stop() }
         }
     }

@@ -9,38 +9,7 @@ use wdk_sys::{
 };
 
 use super::handle::{self, Context};
-use super::lock::SpinLock;
 use super::{check, nt};
-
-/// Whether callbacks may be asked for: from PrepareHardware to ReleaseHardware of the bus device. Its objects are there for
-/// longer than that, so that whoever holds this open finds them.
-pub struct Gate(SpinLock<bool>);
-
-impl Gate {
-    /// A closed one.
-    pub fn new() -> Result<Gate, NTSTATUS> {
-        Ok(Gate(SpinLock::new(false)?))
-    }
-
-    /// Opens or closes it. At most DISPATCH_LEVEL.
-    pub fn set(&self, open: bool) {
-        self.0.with(|is_open| *is_open = open);
-    }
-
-    /// Runs `f` unless the gate is closed, and keeps it open until `f` has ended. At most DISPATCH_LEVEL.
-    pub fn if_open(&self, f: impl FnOnce()) {
-        self.0.with(|is_open| {
-            if *is_open {
-                f();
-            }
-        });
-    }
-
-    /// Whether it is open now.
-    pub fn is_open(&self) -> bool {
-        self.0.with(|is_open| *is_open)
-    }
-}
 
 /// A WDF work item, deleted with its device.
 #[derive(Clone, Copy)]

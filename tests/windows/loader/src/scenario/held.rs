@@ -1,8 +1,10 @@
 //! What is still under way, or comes late, while what it uses goes.
 
+use hvpci_core::Slot;
 use hvpci_mock::host::packet::MessageType;
 use hvpci_mock::host::{BusId, Fault, FaultPlan, HostOptions};
 
+use crate::pnp::interface::BlockInterface;
 use crate::scenario::Scenario;
 use crate::scenario::machine::check_the_guest;
 use crate::scenario::steps::{at_host, boot, start_children, up, within};
@@ -15,6 +17,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "EvtChannelClosed is held up after its n-th spin lock while the bus is stopped: its channel is cleaned up after it",
         steps: 2,
         run: closed,
+    },
+    Scenario {
+        name: "eject-held",
+        about: "the publisher is held up after its n-th spin lock while it ejects a child, which is deleted meanwhile",
+        steps: 16,
+        run: eject,
+    },
+    Scenario {
+        name: "blocks-late",
+        about: "config blocks change when the child is deleted, and its driver still has an interface",
+        steps: 1,
+        run: blocks_late,
     },
     Scenario {
         name: "surprise-beside",
@@ -34,6 +48,36 @@ fn closed(file: &str, step: u32) {
     sleep(SECOND);
     expect!(with(|world| world.kmcl.hold_closed.is_none()), "the driver was not told that its channel is closed");
     within("the removal", 3, || pnp::remove_bus(buses[0], false));
+    machine.unload();
+    check_the_guest();
+}
+
+fn eject(file: &str, step: u32) {
+    let (mut machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    start_children(&up(buses[0], 1));
+    // The bus's second work item is the publisher's.
+    with(|world| world.wdf.hold_work = Some((1, step, 3 * SECOND)));
+    at_host(|host, now| host.eject(buses[0], now, Slot::ZERO));
+    sleep(SECOND);
+    expect!(with(|world| world.wdf.hold_work.is_none()), "the publisher gives back fewer spin locks");
+    within("the removal", 10, || pnp::remove_bus(buses[0], false));
+    machine.unload();
+    check_the_guest();
+}
+
+/// The queue in which requests wait has gone with the device, whose memory the interface keeps.
+fn blocks_late(file: &str, _step: u32) {
+    let (mut machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    let up = up(buses[0], 1);
+    start_children(&up);
+    let interface = BlockInterface::query(up.pdos[0]);
+    expect!(interface.is_some(), "the child has no VPCI_INTERFACE_STANDARD");
+    pnp::exclusively(buses[0], || pnp::child::take_away(up.pdos[0], false));
+    expect!(with(|world| world.wdf.objects.is_deleted(up.pdos[0])), "the child was not deleted");
+    at_host(|host, now| host.invalidate_block(buses[0], now, Slot::ZERO, 5));
+    sleep(SECOND);
+    pnp::remove_bus(buses[0], false);
+    interface.into_iter().for_each(BlockInterface::release);
     machine.unload();
     check_the_guest();
 }

@@ -54,7 +54,11 @@ struct Object {
     cleanup: usize,
     destroy: usize,
     references: u32,
+    /// Its deletion has begun.
     deleted: bool,
+    /// Its EvtCleanupCallback has returned: of no use but for its context and its references.
+    cleaned: bool,
+    /// Its last reference has gone.
     gone: bool,
 }
 
@@ -119,7 +123,8 @@ impl Objects {
             contexts.push((attributes.context_type, guard::allocate(attributes.context_size)));
         }
         let (cleanup, destroy) = (attributes.cleanup, attributes.destroy);
-        let object = Object { kind, contexts, cleanup, destroy, references: 1, deleted: false, gone: false };
+        let object =
+            Object { kind, contexts, cleanup, destroy, references: 1, deleted: false, cleaned: false, gone: false };
         self.all.insert(handle, object);
         self.below.entry(parent).or_default().push(handle);
         trace!("{kind:?} {handle:#x}");
@@ -131,6 +136,9 @@ impl Objects {
         match self.all.get(&handle) {
             None => rule!(false, "{what}: {handle:#x} is no handle"),
             Some(object) if object.gone => rule!(false, "{what}: {:?} {handle:#x} is deleted", object.kind),
+            Some(object) if object.cleaned => {
+                rule!(false, "{what}: {:?} {handle:#x} is cleaned up, and only referenced", object.kind);
+            }
             Some(object) => {
                 rule!(object.kind == kind, "{what}: {handle:#x} is a {:?}, not a {kind:?}", object.kind);
             }
@@ -168,17 +176,17 @@ impl Objects {
     }
 }
 
-/// Deletes an object and everything below it, children first, as KMDF does: each is stopped, then cleaned up, and goes
-/// when its last reference goes.
+/// Deletes an object and everything below it, children first, as KMDF does: queues take nothing any more, then each object is
+/// stopped and cleaned up, and goes when its last reference goes.
 pub fn delete(handle: usize) {
     let all = with(|world| world.wdf.objects.subtree(handle));
+    let kind = |at| with(|world| world.wdf.objects.all.get(&at).map(|object| object.kind));
+    all.iter().filter(|at| kind(**at) == Some(Kind::Device)).for_each(|device| queue::purge(*device));
     let mut cleaned = Vec::new();
     for at in all {
-        let kind = with(|world| world.wdf.objects.all.get(&at).map(|object| object.kind));
-        match kind {
+        match kind(at) {
             Some(Kind::WorkItem) => sync::flush_item(at),
             Some(Kind::Timer) => drop(sync::stop_timer(at, true)),
-            Some(Kind::Device) => queue::purge(at),
             _ => {}
         }
         let cleanup = with(|world| {
@@ -188,6 +196,11 @@ pub fn delete(handle: usize) {
             })
         });
         callback(cleanup, at, "EvtCleanupCallback");
+        with(|world| {
+            if let Some(object) = world.wdf.objects.all.get_mut(&at) {
+                object.cleaned = true;
+            }
+        });
         cleaned.push(at);
     }
     for at in cleaned {

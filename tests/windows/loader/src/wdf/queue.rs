@@ -27,6 +27,8 @@ struct Queue {
     /// EvtIoInternalDeviceControl.
     control: usize,
     waiting: VecDeque<usize>,
+    /// Its device goes: it takes nothing any more.
+    purged: bool,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,7 @@ unsafe extern "win64" fn WdfIoQueueCreate(
         let twice = world.wdf.queues.queues.values().any(|queue| queue.device == device && queue.default && default);
         rule!(!twice, "{WHAT}: a second default queue");
         let handle = world.wdf.objects.create(Kind::Queue, given, device);
-        let queue = Queue { device, manual, default, control, waiting: VecDeque::new() };
+        let queue = Queue { device, manual, default, control, waiting: VecDeque::new(), purged: false };
         world.wdf.queues.queues.insert(handle, queue);
         Some(handle)
     });
@@ -119,7 +121,7 @@ unsafe extern "win64" fn WdfRequestForwardToIoQueue(_globals: usize, request: us
     const WHAT: &str = "WdfRequestForwardToIoQueue";
     irql::at_most(DISPATCH, WHAT);
     with(|world| world.wdf.objects.check(queue, Kind::Queue, WHAT));
-    if with(|world| world.wdf.objects.is_deleted(queue)) {
+    if with(|world| world.wdf.queues.queues.get(&queue).is_none_or(|queue| queue.purged)) {
         return status::DELETE_PENDING;
     }
     owned(request, WHAT, |state| {
@@ -152,8 +154,11 @@ unsafe extern "win64" fn WdfRequestWdmGetIrp(_globals: usize, request: usize) ->
 pub fn purge(device: usize) {
     let cancelled = with(|world| {
         let state = &mut world.wdf.queues;
-        let own = state.queues.values_mut().filter(|queue| queue.device == device);
-        let waiting: Vec<usize> = own.flat_map(|queue| queue.waiting.drain(..)).collect();
+        let mut waiting = Vec::new();
+        for queue in state.queues.values_mut().filter(|queue| queue.device == device) {
+            queue.purged = true;
+            waiting.extend(queue.waiting.drain(..));
+        }
         waiting.iter().for_each(|request| finish(state, *request, status::CANCELLED, 0));
         world.changed();
         waiting
@@ -184,7 +189,12 @@ pub fn send(device: usize, code: u32, input: &[u8], output: &mut [u8]) -> Result
         if world.wdf.objects.is_deleted(device) {
             return None;
         }
-        let queue = world.wdf.queues.queues.iter().find(|(_, queue)| queue.device == device && queue.default)?;
+        let queue = world
+            .wdf
+            .queues
+            .queues
+            .iter()
+            .find(|(_, queue)| queue.device == device && queue.default && !queue.purged)?;
         let (queue, routine) = (*queue.0, queue.1.control);
         // Requests have no context of the driver, and no parent that it deletes.
         let request = world.wdf.objects.create(Kind::Request, Default::default(), 0);
