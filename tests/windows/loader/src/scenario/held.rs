@@ -98,14 +98,14 @@ fn surprise(file: &str, step: u32) {
         let up = up(bus, 1);
         if step == 2 {
             start_children(&up);
-            aside(bus, 10 * SECOND);
+            aside(bus, 3 * SECOND);
         } else {
             aside(bus, SECOND);
             let started = within("the child's start", 2, || pnp::child::start_child(bus, up.pdos[0]));
             expect!(started.is_err(), "a child of a bus that is gone was started");
         }
     }
-    within("the removal", 11, || pnp::remove_bus(bus, false));
+    within("the removal", 4, || pnp::remove_bus(bus, false));
     let struck = with(|world| world.host.faults_struck(bus));
     expect!(struck == 1, "the host answered");
     machine.unload();
