@@ -4,14 +4,14 @@ use core::str::FromStr;
 use core::sync::atomic::Ordering;
 
 use hvpci_core::InstanceId;
-use hvpci_windows::resources;
+use hvpci_windows::resources::{self, Memory};
 use hvpci_windows::settings::Settings;
 use wdk_sys::{NTSTATUS, STATUS_UNSUCCESSFUL};
 
 use crate::bus::{Parts, WindowsBus};
 use crate::sys::bus::{Bus, Setup};
 use crate::sys::resources::{AddedTo, Assigned, Requirements};
-use crate::{channel, lists};
+use crate::{channel, events, lists};
 
 impl Bus for Parts {
     fn new(setup: &Setup<'_>) -> Result<Parts, NTSTATUS> {
@@ -42,7 +42,13 @@ impl Bus for Parts {
     fn prepare_hardware(bus: &WindowsBus, translated: Assigned<'_>) -> Result<(), NTSTATUS> {
         bus.ranges.with(|ranges| ranges.clear());
         for memory in translated.iter().filter_map(|descriptor| resources::decode_cm(&descriptor)) {
-            bus.ranges.with(|ranges| ranges.give(memory));
+            if !bus.ranges.with(|ranges| ranges.give(memory)) {
+                let Memory { base, size } = memory;
+                let why = format_args!(
+                    "{size:#x} bytes of memory at {base:#x} are not used: less than a page, or one too many"
+                );
+                bus.report_line(events::WARNING, why);
+            }
         }
         bus.install_channel(channel::allocate(bus)?);
         Ok(())

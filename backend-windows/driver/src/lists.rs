@@ -26,7 +26,7 @@ pub fn add_requirements(settings: &Settings, requirements: &Requirements<'_>) ->
     let count = requirements.count();
     if count == 0 {
         let list = requirements.new_list()?;
-        added = append_needs(settings, &list.needs)?;
+        added = append_needs(settings, list.needs())?;
         list.append_to_requirements()?;
     }
     for list in (0..count).filter_map(|index| requirements.get(index)) {

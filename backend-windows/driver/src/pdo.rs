@@ -91,13 +91,13 @@ impl Functions for Parts {
         // With messages, or, where nobody can give any, without.
         for with_messages in [true, false] {
             let list = requirements.new_list()?;
-            if with_messages && !messages::append_needs(bus, slot, &list.needs)? {
+            if with_messages && !messages::append_needs(bus, slot, list.needs())? {
                 // The list is deleted with the requirements.
                 continue;
             }
             for bar in function.layout.iter() {
                 let Some(Some(base)) = function.bars.get(usize::from(bar.index)) else { continue };
-                append_need(&list.needs, &MemoryNeed::fixed(*base, bar.size, bar.prefetchable))?;
+                append_need(list.needs(), &MemoryNeed::fixed(*base, bar.size, bar.prefetchable))?;
             }
             list.append_to_requirements()?;
         }

@@ -123,8 +123,9 @@ unsafe extern "C" fn evt_prepare_hardware<B: Bus>(
     // SAFETY: KMDF's device and its list.
     let (bus, translated) = unsafe { (bus::<B>(device), Assigned::new(translated)) };
     let prepare = |bus: &BusDevice<B>| {
-        bus.granted.set(translated);
+        // First, since EvtDeviceReleaseHardware comes even if this fails.
         bus.open();
+        bus.granted.set(translated)?;
         B::prepare_hardware(bus, translated)
     };
     status(bus.and_then(prepare))

@@ -1,5 +1,6 @@
 //! The two pages of the config window.
 
+use alloc::vec::Vec;
 use core::arch::asm;
 use core::sync::atomic::{Ordering, fence};
 
@@ -7,36 +8,42 @@ use hvpci_core::backend::{ConfigPort, SelectError, Width};
 use hvpci_core::{Slot, Time};
 use hvpci_windows::ranges::CONFIG_WINDOW;
 use hvpci_windows::resources::{self, Memory};
-use wdk_sys::{LARGE_INTEGER, NTSTATUS, PAGE_NOCACHE, PAGE_READWRITE, ntddk};
+use wdk_sys::{LARGE_INTEGER, NTSTATUS, PAGE_NOCACHE, PAGE_READWRITE, STATUS_INSUFFICIENT_RESOURCES, ntddk};
 
 use super::lock::SpinLock;
 use super::nt;
 use super::resources::Assigned;
 
 const CONFIG_PAGE: usize = 0x1000;
-/// The ranges of memory that are noted of a bus device. VMBus itself asks for none, and hvpci for two.
-const GRANTS: usize = 16;
 
 /// The memory that the PnP manager assigned to a bus device: what lies elsewhere, such as RAM, is not mapped.
-pub struct Granted(SpinLock<[Option<Memory>; GRANTS]>);
+pub struct Granted(SpinLock<Vec<Memory>>);
 
 impl Granted {
     /// Nothing yet.
     pub(super) fn new() -> Result<Granted, NTSTATUS> {
-        Ok(Granted(SpinLock::new([None; GRANTS])?))
+        Ok(Granted(SpinLock::new(Vec::new())?))
     }
 
-    /// Notes the translated resources of EvtDevicePrepareHardware.
-    pub(super) fn set(&self, translated: Assigned<'_>) {
-        let mut grants = [None; GRANTS];
-        let memory = translated.iter().filter_map(|descriptor| resources::decode_cm(&descriptor));
-        grants.iter_mut().zip(memory).for_each(|(place, memory)| *place = Some(memory));
-        self.0.with(|noted| *noted = grants);
+    /// Notes the translated resources of EvtDevicePrepareHardware. PASSIVE_LEVEL.
+    pub(super) fn set(&self, translated: Assigned<'_>) -> Result<(), NTSTATUS> {
+        let mut grants = Vec::new();
+        for memory in translated.iter().filter_map(|descriptor| resources::decode_cm(&descriptor)) {
+            grants.try_reserve(1).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+            grants.push(memory);
+        }
+        self.note(grants);
+        Ok(())
     }
 
-    /// Forgets them, in EvtDeviceReleaseHardware.
+    /// Forgets them, in EvtDeviceReleaseHardware. At most DISPATCH_LEVEL.
     pub(super) fn clear(&self) {
-        self.0.with(|noted| *noted = [None; GRANTS]);
+        self.note(Vec::new());
+    }
+
+    fn note(&self, grants: Vec<Memory>) {
+        // What was noted before is dropped here, without the lock.
+        drop(self.0.with(|noted| core::mem::replace(noted, grants)));
     }
 
     fn holds(&self, base: u64, bytes: u64) -> bool {
@@ -44,7 +51,7 @@ impl Granted {
             let at = base.checked_sub(memory.base);
             at.and_then(|at| at.checked_add(bytes)).is_some_and(|end| end <= memory.size)
         };
-        self.0.with(|noted| noted.iter().flatten().any(inside))
+        self.0.with(|noted| noted.iter().any(inside))
     }
 }
 
@@ -129,10 +136,10 @@ impl MappedTable {
         let end = first.checked_add(usize::try_from(bytes).ok()?)?;
         let whole = end.checked_next_multiple_of(CONFIG_PAGE)?;
         let address = LARGE_INTEGER { QuadPart: i64::try_from(base - first as u64).ok()? };
-        if !granted.holds(base - first as u64, whole as u64) {
+        if bytes == 0 || !granted.holds(base - first as u64, whole as u64) {
             return None;
         }
-        // SAFETY: MmMapIoSpaceEx at PASSIVE_LEVEL on whole pages of the device's translated resources.
+        // SAFETY: MmMapIoSpaceEx at PASSIVE_LEVEL on one whole page or more of the device's translated resources.
         let page = unsafe { nt::MmMapIoSpaceEx(address, whole, PAGE_READWRITE | PAGE_NOCACHE) };
         // Not `then_some`: what it would build, and drop, unmaps.
         (!page.is_null()).then(|| MappedTable { page: page.cast(), first, end })

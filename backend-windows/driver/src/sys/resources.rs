@@ -118,12 +118,16 @@ impl<'a> Requirements<'a> {
 
 /// A list of resources that is not among its requirements yet.
 pub struct NewNeeds<'a> {
-    /// What is asked for.
-    pub needs: Needs<'a>,
+    needs: Needs<'a>,
     of: WDFIORESREQLIST,
 }
 
-impl NewNeeds<'_> {
+impl<'a> NewNeeds<'a> {
+    /// What is asked for.
+    pub fn needs(&self) -> &Needs<'a> {
+        &self.needs
+    }
+
     /// Appends the list to the requirements that it was made for.
     pub fn append_to_requirements(self) -> Result<(), NTSTATUS> {
         // SAFETY: WdfIoResourceRequirementsListAppendIoResList with a list that was made for it, once; both live.

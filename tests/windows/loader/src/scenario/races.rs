@@ -44,7 +44,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "vmbus-lists",
         about: "VMBus asks for no resources in no list, or for some in several: it gets back what it listed",
-        steps: 3,
+        steps: 4,
         run: vmbus_lists,
     },
     Scenario {
@@ -180,7 +180,7 @@ fn sends_refused(file: &str, step: u32) {
     down(machine, &buses);
 }
 
-/// 1: no list at all. 2: two lists of one and of two things. 3: the first list cannot be met.
+/// 1: no list at all. 2: two lists of one and of two things. 3: the first list cannot be met. 4: more than the bus can use.
 fn vmbus_lists(file: &str, step: u32) {
     let memory = |option, minimum, maximum| Wanted {
         option,
@@ -198,9 +198,15 @@ fn vmbus_lists(file: &str, step: u32) {
         world.pnp.listed = match step {
             1 => Vec::new(),
             2 => vec![vec![low], vec![low, low]],
-            _ => vec![vec![nowhere], [&either[..], &[low]].concat()],
+            3 => vec![vec![nowhere], [&either[..], &[low]].concat()],
+            _ => vec![vec![low; 20]],
         };
     });
+    if step == 4 {
+        too_many_ranges(buses[0]);
+        down(machine, &buses);
+        return;
+    }
     let up = up(buses[0], 1);
     let given = with(|world| world.pnp.assigned.get(&up.fdo).cloned()).unwrap_or_default();
     let listed = [0, 1, 2][step as usize - 1];
@@ -208,6 +214,16 @@ fn vmbus_lists(file: &str, step: u32) {
     expect!(given.ranges.len() == listed + 2, "PrepareHardware gets {:x?}", given.ranges);
     start_children(&up);
     down(machine, &buses);
+}
+
+/// The space that the bus asked for comes behind twenty pages, of which it notes eight.
+fn too_many_ranges(bus: BusId) {
+    let fdo = pnp::add_device(bus).unwrap_or(0);
+    let started = pnp::start_bus(bus, fdo);
+    expect!(started.is_err(), "a bus without space for its config window was started");
+    let said =
+        debug::events().iter().filter_map(|event| event.text()).filter(|text| text.contains("are not used")).count();
+    expect!(said == 14, "the driver says of {said} ranges that it does not use them, not of 14");
 }
 
 /// A bug that nobody knows, or a system that stands still: what matters is that it is not waited for again.
