@@ -28,7 +28,7 @@ use crate::sys::nt;
 use crate::sys::task::BlockPoint;
 
 const NO_MEMORY: NTSTATUS = STATUS_INSUFFICIENT_RESOURCES;
-/// When to send again what KMCL did not take.
+/// When to try again what failed for want of memory.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// The engine half and the channel it sends on.
@@ -172,15 +172,20 @@ impl WindowsBus {
             self.pump.abandon();
             self.publisher.abandon();
         }
-        self.flush();
+        // What does not come to an end is not waited for here, where Windows stops the system in the end: what uses the device
+        // last is waited for when that would be deleted, as KMDF would.
+        if !self.is_abandoned() {
+            self.flush();
+        }
         self.shut_channel();
         // Nothing is sent any more, so that nothing is to be sent later.
         self.retry.unset();
         self.unmap_config_window();
     }
 
-    /// KMCL did not take a packet, for want of memory: the pump tries again in a while. At most DISPATCH_LEVEL.
-    pub(crate) fn send_later(&self) {
+    /// Something failed for want of memory: a packet that KMCL did not take, a function that could not be reported missing.
+    /// It is tried again in a while. At most DISPATCH_LEVEL.
+    pub(crate) fn retry_later(&self) {
         self.retry.set(nt::now().after(RETRY));
     }
 

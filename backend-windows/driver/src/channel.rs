@@ -113,7 +113,7 @@ impl PacketPort for Port<'_> {
                     return Err(SendError::Closed);
                 }
                 // Nothing else may be under way whose end would wake the pump.
-                bus.send_later();
+                bus.retry_later();
                 Err(SendError::Busy)
             }
         }

@@ -44,6 +44,8 @@ pub struct Child {
     pub connected: Connected,
     /// Config blocks that changed and of which nobody was told: bit n is block n.
     pub changed_blocks: u64,
+    /// It has left, and there was no memory to say so: said later, by nobody who waits.
+    unreported: bool,
 }
 
 /// When to try again what failed for want of memory.
@@ -184,6 +186,7 @@ impl Children {
             messages: Vec::new(),
             connected: Connected::new(),
             changed_blocks: 0,
+            unreported: false,
         });
         let taken = self.table.with(|table| {
             let known = table.iter().any(|child| child.function.description.slot == slot);
@@ -221,9 +224,40 @@ impl Children {
         }
     }
 
-    fn remove(&self, slot: Slot) {
-        self.table.with(|table| table.retain(|child| child.function.description.slot != slot));
+    /// Takes those off the list of children that have left when there was no memory to. At most DISPATCH_LEVEL.
+    pub fn report_unreported(&self, bus: &WindowsBus) {
+        let next = || {
+            self.table.with(|table| {
+                let at = table.iter().position(|child| child.unreported)?;
+                // Under the lock: the slot may be another function's without it.
+                let id = id_of(&table.get(at)?.function);
+                Some(match bus.report_missing(id) {
+                    Err(STATUS_INSUFFICIENT_RESOURCES) => None,
+                    _ => Some(leftovers(&mut table.remove(at))),
+                })
+            })
+        };
+        while let Some(reported) = next() {
+            // What is left over is dropped here, without the lock.
+            if reported.is_none() {
+                return bus.retry_later();
+            }
+        }
     }
+
+    fn remove(&self, slot: Slot) {
+        let found = self.table.with(|table| {
+            let at = table.iter().position(|child| child.function.description.slot == slot)?;
+            Some(leftovers(&mut table.remove(at)))
+        });
+        // Dropped here, without the lock.
+        drop(found);
+    }
+}
+
+/// What of a child takes more than forgetting it.
+fn leftovers(child: &mut Child) -> (Vec<Message>, Option<WaitingQueue>) {
+    (core::mem::take(&mut child.messages), child.waiting.take())
 }
 
 /// Takes a child away: by eject where the host asks for it back, by reporting it missing otherwise. Polled by the publisher.
@@ -273,8 +307,10 @@ impl Future for Unpublish<'_> {
                     if !this.leaving.missing {
                         if now >= *this.patience.get_or_insert_with(|| now.after(PATIENCE)) {
                             let slot = this.slot;
-                            let text = format_args!("{slot}: no memory to report it missing: done when another comes");
+                            let text = format_args!("{slot}: no memory to report it missing: done when there is some");
                             this.bus.report_line(events::ERROR, text);
+                            children.with(slot, |child| child.unreported = true);
+                            this.bus.retry_later();
                             return Poll::Ready(());
                         }
                         this.wait = this.point.wait(Some(now.after(RETRY)));

@@ -90,6 +90,12 @@ impl Bus for Parts {
     fn task_ended(bus: &WindowsBus) {
         bus.lifecycle.wake();
     }
+
+    fn retries(bus: &WindowsBus) {
+        bus.pump.point.signal();
+        bus.pump.poll_soon();
+        bus.children.report_unreported(bus);
+    }
 }
 
 /// The settings in the driver's Parameters key; what is not there has its default.

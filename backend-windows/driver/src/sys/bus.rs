@@ -60,6 +60,9 @@ pub trait Bus: Send + Sync + Sized + 'static {
 
     /// One of the two futures has ended.
     fn task_ended(bus: &BusDevice<Self>);
+
+    /// [`BusDevice::retry`] goes off. At most DISPATCH_LEVEL.
+    fn retries(bus: &BusDevice<Self>);
 }
 
 /// A bus device with its bus. It lives in the context of its device and is dropped with it.
@@ -69,7 +72,7 @@ pub struct BusDevice<B> {
     pub pump: Task,
     /// The future that shows functions and takes them away.
     pub publisher: Task,
-    /// Has the pump go on at a time, whatever it waits for.
+    /// Has the bus try something again: see [`Bus::retries`].
     pub retry: Alarm,
     device: WDFDEVICE,
     /// Open while what belongs to the device may be asked for: from EvtDevicePrepareHardware to EvtDeviceReleaseHardware.
@@ -308,11 +311,11 @@ unsafe extern "C" fn evt_work<B: Bus>(item: WDFWORKITEM) {
 unsafe extern "C" fn evt_timer<B: Bus>(timer: WDFTIMER) {
     // SAFETY: KMDF calls this with a timer that `fill` made.
     let (Some(bus), number) = (unsafe { owner::<B>(timer.cast()) }) else { return };
-    if number == RETRY {
-        bus.pump.point.signal();
+    match number {
+        PUMP => bus.pump.poll_soon(),
+        PUBLISHER => bus.publisher.poll_soon(),
+        _ => B::retries(bus),
     }
-    let task = if number == PUBLISHER { &bus.publisher } else { &bus.pump };
-    task.poll_soon();
 }
 
 /// A bus that is kept by a reference to its device. At most DISPATCH_LEVEL.

@@ -154,7 +154,7 @@ impl Task {
     }
 }
 
-/// Has a task go on at a time, whatever it waits for.
+/// Goes off once, at a time.
 pub struct Alarm {
     gate: Gate,
     timer: Timer,

@@ -33,7 +33,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "kept-on-the-list",
         about: "no memory to report a function missing: the bus goes on, and sleeps; the next function of the slot is shown when there is some",
-        steps: 2,
+        steps: 3,
         run: kept_on_the_list,
     },
     Scenario {
@@ -111,7 +111,8 @@ fn not_asleep(file: &str, step: u32) {
     check_the_guest();
 }
 
-/// 1: the same function comes back, first without memory and then with some. 2: the system sleeps and wakes meanwhile.
+/// 1: the same function comes back, first without memory and then with some. 2: the system sleeps and wakes meanwhile. 3: no
+/// function comes: memory does.
 fn kept_on_the_list(file: &str, step: u32) {
     let (machine, buses) = boot(file, HostOptions::default(), 1, 1);
     let (bus, mut up) = (buses[0], up(buses[0], 1));
@@ -129,7 +130,9 @@ fn kept_on_the_list(file: &str, step: u32) {
         read
     });
     expect!(read.as_deref() == Some(&[0xFF; 4]), "a function that has left reads {read:x?}");
-    if step == 2 {
+    if step == 3 {
+        sleep(20 * SECOND);
+    } else if step == 2 {
         within("the way to sleep", 12, || {
             pnp::power_down(first, pnp::D3);
             pnp::power_down(up.fdo, pnp::D3);
@@ -147,6 +150,13 @@ fn kept_on_the_list(file: &str, step: u32) {
         sleep(20 * SECOND);
     }
     with(|world| world.wdf.keeps_children = false);
+    if step == 3 {
+        sleep(SECOND);
+        expect!(
+            pnp::child::of(up.fdo).is_empty(),
+            "the child of a function that has left is there though there is memory"
+        );
+    }
     add(bus);
     sleep(5 * SECOND);
     up.pdos = pnp::child::await_children(up.fdo, 1, 200);
