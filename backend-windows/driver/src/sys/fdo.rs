@@ -93,14 +93,15 @@ unsafe extern "C" fn evt_destroy<B: Bus>(device: WDFOBJECT) {
 ///
 /// # Safety
 ///
-/// `device` is that of a callback of a bus device, for as long as `'a`.
+/// `device` is what KMDF hands to a callback that `add` registered, and `'a` ends with that callback: KMDF calls those for
+/// the devices that `add` made, and deletes none of them while it does.
 unsafe fn bus<'a, B>(device: WDFDEVICE) -> Result<&'a BusDevice<B>, NTSTATUS> {
-    // SAFETY: the caller's.
+    // SAFETY: a bus device that is not destroyed for as long as `'a`, by the caller's word.
     unsafe { BusDevice::of(device) }.ok_or(STATUS_NO_SUCH_DEVICE)
 }
 
 unsafe extern "C" fn evt_filter_add_requirements<B: Bus>(device: WDFDEVICE, list: WDFIORESREQLIST) -> NTSTATUS {
-    // SAFETY: KMDF's device and its list, which this callback may change.
+    // SAFETY: the device of EvtDeviceFilterAddResourceRequirements, and the list that it is called to change.
     let (bus, list) = unsafe { (bus::<B>(device), Requirements::new(list)) };
     status(bus.and_then(|bus| B::filter_requirements(bus, &list)))
 }
@@ -110,7 +111,7 @@ unsafe extern "C" fn evt_remove_added<B: Bus>(
     raw: WDFCMRESLIST,
     translated: WDFCMRESLIST,
 ) -> NTSTATUS {
-    // SAFETY: KMDF's device and its two lists, which this callback may change.
+    // SAFETY: the device of EvtDeviceRemoveAddedResources, and the two lists that it is called to change.
     let (bus, lists) = unsafe { (bus::<B>(device), [AddedTo::new(raw), AddedTo::new(translated)]) };
     status(bus.and_then(|bus| lists.into_iter().try_for_each(|mut list| B::remove_added(bus, &mut list))))
 }
@@ -120,7 +121,7 @@ unsafe extern "C" fn evt_prepare_hardware<B: Bus>(
     _raw: WDFCMRESLIST,
     translated: WDFCMRESLIST,
 ) -> NTSTATUS {
-    // SAFETY: KMDF's device and its list.
+    // SAFETY: the device of EvtDevicePrepareHardware, and a list that lives until it returns.
     let (bus, translated) = unsafe { (bus::<B>(device), Assigned::new(translated)) };
     let prepare = |bus: &BusDevice<B>| {
         // First, since EvtDeviceReleaseHardware comes even if this fails.
@@ -132,7 +133,7 @@ unsafe extern "C" fn evt_prepare_hardware<B: Bus>(
 }
 
 unsafe extern "C" fn evt_release_hardware<B: Bus>(device: WDFDEVICE, _translated: WDFCMRESLIST) -> NTSTATUS {
-    // SAFETY: KMDF's device.
+    // SAFETY: the device of EvtDeviceReleaseHardware.
     if let Ok(bus) = unsafe { bus::<B>(device) } {
         B::release_hardware(bus);
         bus.close();
@@ -142,12 +143,12 @@ unsafe extern "C" fn evt_release_hardware<B: Bus>(device: WDFDEVICE, _translated
 }
 
 unsafe extern "C" fn evt_d0_entry<B: Bus>(device: WDFDEVICE, _previous: WDF_POWER_DEVICE_STATE) -> NTSTATUS {
-    // SAFETY: KMDF's device.
+    // SAFETY: the device of EvtDeviceD0Entry.
     status(unsafe { bus(device) }.and_then(B::d0_entry))
 }
 
 unsafe extern "C" fn evt_d0_exit<B: Bus>(device: WDFDEVICE, target: WDF_POWER_DEVICE_STATE) -> NTSTATUS {
-    // SAFETY: KMDF's device.
+    // SAFETY: the device of EvtDeviceD0Exit.
     if let Ok(bus) = unsafe { bus(device) } {
         B::d0_exit(bus, target == _WDF_POWER_DEVICE_STATE::WdfPowerDeviceD3Final);
     }
@@ -155,16 +156,16 @@ unsafe extern "C" fn evt_d0_exit<B: Bus>(device: WDFDEVICE, target: WDF_POWER_DE
 }
 
 unsafe extern "C" fn evt_surprise_removal<B: Bus>(device: WDFDEVICE) {
-    // SAFETY: KMDF's device.
+    // SAFETY: the device of EvtDeviceSurpriseRemoval.
     let _ = unsafe { bus(device) }.map(B::surprise_removal);
 }
 
 unsafe extern "C" fn evt_query_remove<B: Bus>(device: WDFDEVICE) -> NTSTATUS {
-    // SAFETY: KMDF's device.
+    // SAFETY: the device of EvtDeviceQueryRemove.
     status(unsafe { bus(device) }.and_then(B::query_remove))
 }
 
 unsafe extern "C" fn evt_query_stop<B: Bus>(device: WDFDEVICE) -> NTSTATUS {
-    // SAFETY: KMDF's device.
+    // SAFETY: the device of EvtDeviceQueryStop.
     status(unsafe { bus(device) }.and_then(B::query_stop))
 }

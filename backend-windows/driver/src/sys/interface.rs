@@ -73,7 +73,7 @@ impl<B: Access> NewChild<'_, B> {
             SetBusData: Some(set_bus_data::<B>),
             GetBusData: Some(get_bus_data::<B>),
         };
-        // SAFETY: a structure that begins as INTERFACE does, with routines for its context.
+        // SAFETY: a structure that begins as INTERFACE does, with routines for its context, for a new child device.
         unsafe { offer(self.device(), (&raw mut interface).cast(), &BUS_INTERFACE) }
     }
 
@@ -89,7 +89,7 @@ impl<B: Access> NewChild<'_, B> {
             read: read_block::<B>,
             serial,
         };
-        // SAFETY: as above.
+        // SAFETY: a structure that begins as INTERFACE does, with routines for its context, for a new child device.
         unsafe { offer(self.device(), (&raw mut interface).cast(), &VPCI_INTERFACE) }
     }
 }

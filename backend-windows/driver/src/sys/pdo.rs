@@ -92,7 +92,7 @@ pub unsafe fn create<B: Functions>(
 
 /// The child device is being deleted: nobody looks it up any more.
 unsafe extern "C" fn evt_cleanup<B: Functions>(device: WDFOBJECT) {
-    // SAFETY: KMDF's device.
+    // SAFETY: EvtCleanupCallback of a device that `create` made, which is there, with its context, until this returns.
     if let Some(child) = unsafe { Child::<B>::of(device.cast()) } {
         child.bus().children.with(|all| all.retain(|listed| *listed != child.device()));
     }
@@ -100,7 +100,8 @@ unsafe extern "C" fn evt_cleanup<B: Functions>(device: WDFOBJECT) {
 
 /// The child device is gone for good, or could not be made.
 unsafe extern "C" fn evt_destroy<B: Functions>(device: WDFOBJECT) {
-    // SAFETY: KMDF's device, whose context is there until this returns; the reference is that of `create`.
+    // SAFETY: EvtDestroyCallback of a device that `create` made, whose context is there until this returns; the reference to the
+    // bus is that of `create`, and nobody finds it after this.
     unsafe {
         let Some(child) = Child::<B>::of(device.cast()) else { return };
         let bus = BusRef::from_raw(child.bus());
@@ -113,14 +114,15 @@ unsafe extern "C" fn evt_destroy<B: Functions>(device: WDFOBJECT) {
 ///
 /// # Safety
 ///
-/// `device` is that of a callback of a child device, for as long as `'a`.
+/// `device` is what KMDF hands to a callback that `create` registered, and `'a` ends with that callback: KMDF calls those for
+/// the devices that `create` made, and deletes none of them while it does.
 unsafe fn child<'a, B>(device: WDFDEVICE) -> Result<Child<'a, B>, NTSTATUS> {
-    // SAFETY: the caller's.
+    // SAFETY: a child device that is not destroyed for as long as `'a`, by the caller's word.
     unsafe { Child::of(device) }.ok_or(STATUS_NO_SUCH_DEVICE)
 }
 
 unsafe extern "C" fn evt_requirements_query<B: Functions>(device: WDFDEVICE, list: WDFIORESREQLIST) -> NTSTATUS {
-    // SAFETY: KMDF's device and its list, which this callback fills.
+    // SAFETY: the device of EvtDeviceResourceRequirementsQuery, and the list that it is called to fill.
     let (child, list) = unsafe { (child::<B>(device), Requirements::new(list)) };
     status(child.and_then(|child| B::requirements(child, &list)))
 }
@@ -130,24 +132,24 @@ unsafe extern "C" fn evt_prepare_hardware<B: Functions>(
     raw: WDFCMRESLIST,
     translated: WDFCMRESLIST,
 ) -> NTSTATUS {
-    // SAFETY: KMDF's device and its lists.
+    // SAFETY: the device of EvtDevicePrepareHardware, and lists that live until it returns.
     let (child, raw, translated) = unsafe { (child::<B>(device), Assigned::new(raw), Assigned::new(translated)) };
     status(child.and_then(|child| B::prepare(child, raw, translated)))
 }
 
 unsafe extern "C" fn evt_release_hardware<B: Functions>(device: WDFDEVICE, _translated: WDFCMRESLIST) -> NTSTATUS {
-    // SAFETY: KMDF's device.
+    // SAFETY: the device of EvtDeviceReleaseHardware.
     let _ = unsafe { child(device) }.map(B::release);
     STATUS_SUCCESS
 }
 
 unsafe extern "C" fn evt_d0_entry<B: Functions>(device: WDFDEVICE, _previous: WDF_POWER_DEVICE_STATE) -> NTSTATUS {
-    // SAFETY: KMDF's device.
+    // SAFETY: the device of EvtDeviceD0Entry.
     status(unsafe { child(device) }.and_then(B::enters_d0))
 }
 
 unsafe extern "C" fn evt_d0_exit<B: Functions>(device: WDFDEVICE, target: WDF_POWER_DEVICE_STATE) -> NTSTATUS {
-    // SAFETY: KMDF's device.
+    // SAFETY: the device of EvtDeviceD0Exit.
     if let Ok(child) = unsafe { child::<B>(device) } {
         B::leaves_d0(child, child.idles(target));
     }
@@ -156,7 +158,7 @@ unsafe extern "C" fn evt_d0_exit<B: Functions>(device: WDFDEVICE, target: WDF_PO
 
 /// The PnP manager has removed the device's driver, as was asked.
 unsafe extern "C" fn evt_eject<B: Functions>(device: WDFDEVICE) -> NTSTATUS {
-    // SAFETY: KMDF's device.
+    // SAFETY: the device of EvtDeviceEject.
     let _ = unsafe { child(device) }.map(B::ejected);
     STATUS_SUCCESS
 }
