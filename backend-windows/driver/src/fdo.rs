@@ -9,8 +9,9 @@ use hvpci_windows::settings::Settings;
 use wdk_sys::{NTSTATUS, STATUS_UNSUCCESSFUL};
 
 use crate::bus::{Parts, WindowsBus};
-use crate::sys::bus::{Bus, Setup};
+use crate::sys::bus::Bus;
 use crate::sys::resources::{AddedTo, Assigned, Requirements};
+use crate::sys::setup::Setup;
 use crate::{channel, events, lists};
 
 impl Bus for Parts {

@@ -7,11 +7,12 @@ use core::marker::PhantomData;
 use core::ops::Deref;
 
 use wdk_sys::{
-    DEVPROPKEY, KEY_READ, NTSTATUS, PDEVICE_OBJECT, STATUS_INSUFFICIENT_RESOURCES, STATUS_NO_SUCH_DEVICE, ULONG,
-    WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER, WDF_DEVICE_PROPERTY_DATA, WDF_NO_OBJECT_ATTRIBUTES, WDFCHILDLIST,
-    WDFDEVICE, WDFDRIVER, WDFKEY, WDFTIMER, WDFWORKITEM, call_unsafe_wdf_function_binding,
+    NTSTATUS, PDEVICE_OBJECT, STATUS_INSUFFICIENT_RESOURCES, STATUS_NO_SUCH_DEVICE,
+    WDF_CHILD_IDENTIFICATION_DESCRIPTION_HEADER, WDFCHILDLIST, WDFDEVICE, WDFDRIVER, WDFTIMER, WDFWORKITEM,
+    call_unsafe_wdf_function_binding,
 };
 
+use super::check;
 use super::child::{ChildKey, Description};
 use super::gate::{self, Gate};
 use super::handle::{self, Context};
@@ -19,9 +20,9 @@ use super::lock::SpinLock;
 use super::memory::{self, Boxed};
 use super::mmio::{Granted, MappedTable, MappedWindow};
 use super::resources::{AddedTo, Assigned, Requirements};
+use super::setup::Setup;
 use super::task::{Alarm, Task};
 use super::work::{Timer, WorkItem};
-use super::{check, unicode};
 
 /// What a bus is, and what it does when KMDF calls its device. At PASSIVE_LEVEL, unless it says otherwise.
 pub trait Bus: Send + Sync + Sized + 'static {
@@ -266,7 +267,7 @@ unsafe fn fill<B: Bus>(room: *mut BusDevice<B>, driver: WDFDRIVER, device: WDFDE
             Ok::<Task, NTSTATUS>(Task::new(work, Timer::new(device, context(number), evt_timer::<B>)?))
         };
         BusDevice {
-            bus: B::new(&Setup { driver, device, lent: PhantomData })?,
+            bus: B::new(&Setup::new(driver, device))?,
             pump: task(PUMP)?,
             publisher: task(PUBLISHER)?,
             retry: Alarm::new(Timer::new(device, context(RETRY), evt_timer::<B>)?),
@@ -357,86 +358,5 @@ impl<B> Drop for BusRef<B> {
         let device = self.device;
         // SAFETY: this is the reference that `keep` took.
         unsafe { handle::dereference(device.cast()) }
-    }
-}
-
-/// A new bus device and its driver: where a bus learns what it is to be. PASSIVE_LEVEL.
-pub struct Setup<'a> {
-    driver: WDFDRIVER,
-    device: WDFDEVICE,
-    lent: PhantomData<&'a ()>,
-}
-
-/// DEVPKEY_Device_InstanceId
-static INSTANCE_ID: DEVPROPKEY = DEVPROPKEY {
-    fmtid: wdk_sys::GUID {
-        Data1: 0x78C3_4FC8,
-        Data2: 0x104A,
-        Data3: 0x4ACA,
-        Data4: [0x9E, 0xA4, 0x52, 0x4D, 0x52, 0x99, 0x6E, 0x57],
-    },
-    pid: 256,
-};
-
-impl Setup<'_> {
-    /// Writes the device's instance id, in UTF-16, with a 0 at its end. False if there is none that fits in.
-    pub fn instance_id(&self, units: &mut [u16]) -> bool {
-        let mut data = WDF_DEVICE_PROPERTY_DATA {
-            Size: size_of::<WDF_DEVICE_PROPERTY_DATA>() as ULONG,
-            PropertyKey: &INSTANCE_ID,
-            ..WDF_DEVICE_PROPERTY_DATA::default()
-        };
-        let (mut length, mut kind) = (0, 0);
-        let room = ULONG::try_from(size_of_val(units)).unwrap_or(0);
-        // SAFETY: WdfDeviceQueryPropertyEx at PASSIVE_LEVEL on a live device with a buffer of that length.
-        let queried = unsafe {
-            call_unsafe_wdf_function_binding!(
-                WdfDeviceQueryPropertyEx,
-                self.device,
-                &mut data,
-                room,
-                units.as_mut_ptr().cast(),
-                &mut length,
-                &mut kind
-            )
-        };
-        wdk::nt_success(queried)
-    }
-
-    /// The driver's Parameters key, if it has one.
-    pub fn parameters(&self) -> Option<Parameters> {
-        let mut key = core::ptr::null_mut();
-        // SAFETY: WdfDriverOpenParametersRegistryKey at PASSIVE_LEVEL on the driver's handle.
-        let opened = unsafe {
-            call_unsafe_wdf_function_binding!(
-                WdfDriverOpenParametersRegistryKey,
-                self.driver,
-                KEY_READ,
-                WDF_NO_OBJECT_ATTRIBUTES,
-                &mut key
-            )
-        };
-        wdk::nt_success(opened).then(|| Parameters(key))
-    }
-}
-
-/// An open registry key, closed when dropped. PASSIVE_LEVEL.
-pub struct Parameters(WDFKEY);
-
-impl Parameters {
-    /// A REG_DWORD by its name in UTF-16.
-    pub fn number(&self, name: &[u16]) -> Option<u32> {
-        let mut number = 0;
-        // SAFETY: WdfRegistryQueryULong at PASSIVE_LEVEL on an open key; the name outlives the call.
-        let queried =
-            unsafe { call_unsafe_wdf_function_binding!(WdfRegistryQueryULong, self.0, &unicode(name), &mut number) };
-        wdk::nt_success(queried).then_some(number)
-    }
-}
-
-impl Drop for Parameters {
-    fn drop(&mut self) {
-        // SAFETY: WdfRegistryClose on the open key, once.
-        unsafe { call_unsafe_wdf_function_binding!(WdfRegistryClose, self.0) }
     }
 }

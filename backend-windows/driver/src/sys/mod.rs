@@ -44,6 +44,7 @@ pub mod nt;
 mod pdo;
 pub mod queue;
 pub mod resources;
+pub mod setup;
 mod shared;
 pub mod task;
 mod work;
