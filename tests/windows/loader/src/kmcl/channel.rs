@@ -8,7 +8,7 @@ use hvpci_mock::host::ChannelState;
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::kmcl::{Channel, State, deliver};
 use crate::nt::{self, status};
-use crate::world::{Step, wait, with};
+use crate::world::{Step, sleep, wait, with};
 use crate::{pnp, rule, trace};
 
 const STATUS_INVALID_DEVICE_STATE: i32 = 0xC000_0184_u32.cast_signed();
@@ -49,6 +49,7 @@ unsafe extern "win64" fn VmbChannelAllocate(parent: usize, server: u8, out: *mut
         let channel = Channel {
             bus,
             enabled: false,
+            enabling: false,
             open: false,
             told: None,
             process: 0,
@@ -162,7 +163,7 @@ unsafe extern "win64" fn VmbChannelEnable(handle: usize) -> i32 {
             return Err(STATUS_INVALID_DEVICE_STATE);
         }
         let channel = self::channel(&mut world.kmcl, handle, "VmbChannelEnable");
-        (channel.enabled, channel.open, channel.told) = (true, true, None);
+        (channel.enabled, channel.enabling, channel.open, channel.told) = (true, true, true, None);
         trace!("channel of bus {} opened", bus.0);
         world.changed();
         Ok(states)
@@ -171,6 +172,18 @@ unsafe extern "win64" fn VmbChannelEnable(handle: usize) -> i32 {
         Ok(states) => {
             deliver::state_changed(handle, states[0], "EvtChannelOpened");
             deliver::state_changed(handle, states[3], "EvtChannelStarted");
+            let (hold, closes) = with(|world| {
+                let bus = world.kmcl.channels.get(&handle).map(|channel| channel.bus);
+                (
+                    std::mem::take(&mut world.kmcl.hold_enable),
+                    bus.filter(|_| std::mem::take(&mut world.kmcl.closes_in_enable)),
+                )
+            });
+            closes.into_iter().for_each(deliver::channel_lost);
+            if hold != 0 {
+                sleep(hold);
+            }
+            with(|world| channel(&mut world.kmcl, handle, "VmbChannelEnable").enabling = false);
             status::SUCCESS
         }
         Err(error) => error,
@@ -193,6 +206,7 @@ unsafe extern "win64" fn VmbChannelDisable(handle: usize) {
             "VmbChannelDisable: the host closed the channel, which disabled it, and the driver was told"
         );
         channel.told = None;
+        rule!(!channel.enabling, "VmbChannelDisable: VmbChannelEnable has not returned");
         rule!(channel.enabled, "VmbChannelDisable: not enabled");
         let closed = if channel.open { channel.states[1] } else { 0 };
         (channel.enabled, channel.open) = (false, false);
@@ -227,6 +241,7 @@ unsafe extern "win64" fn VmbChannelCleanup(handle: usize) {
     rule!(quiet, "VmbChannelCleanup: a callback of the channel has not returned");
     with(|world| {
         let channel = channel(&mut world.kmcl, handle, "VmbChannelCleanup");
+        rule!(!channel.enabling, "VmbChannelCleanup: VmbChannelEnable has not returned");
         rule!(!channel.enabled || channel.told.is_some(), "VmbChannelCleanup of an enabled channel");
         let left = world.kmcl.packets.values().filter(|packet| packet.channel == handle).count();
         rule!(left == 0, "VmbChannelCleanup: {left} packet(s) of the channel are not freed");

@@ -25,6 +25,10 @@ pub struct State {
     delivering: u32,
     /// The host closes the channel the moment the driver is about to.
     pub closes_first: bool,
+    /// The host closes the channel when it is open and VmbChannelEnable has not returned.
+    pub closes_in_enable: bool,
+    /// For how long VmbChannelEnable does not return when the channel is open.
+    pub hold_enable: u64,
     /// EvtChannelClosed is held up for so many nanoseconds when the host has closed a channel: where the driver has given back
     /// its n-th spin lock in it.
     pub hold_closed: Option<(u32, u64)>,
@@ -62,6 +66,8 @@ pub struct Channel {
     pub bus: BusId,
     /// Between VmbChannelEnable and VmbChannelDisable.
     pub enabled: bool,
+    /// VmbChannelEnable has not returned.
+    enabling: bool,
     /// Opened at the host's end.
     pub open: bool,
     /// The host has closed it, and the driver was told: KMCL has disabled it by itself. How many spin locks had been

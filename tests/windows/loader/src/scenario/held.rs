@@ -4,6 +4,7 @@ use hvpci_core::Slot;
 use hvpci_mock::host::packet::MessageType;
 use hvpci_mock::host::{BusId, Fault, FaultPlan, HostOptions};
 
+use crate::nt::debug;
 use crate::pnp::interface::BlockInterface;
 use crate::scenario::Scenario;
 use crate::scenario::machine::check_the_guest;
@@ -17,6 +18,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "EvtChannelClosed is held up after its n-th spin lock while the bus is stopped: its channel is cleaned up after it",
         steps: 2,
         run: closed,
+    },
+    Scenario {
+        name: "enable-held",
+        about: "the host closes the channel before VmbChannelEnable has returned; it does not return for 20 minutes",
+        steps: 2,
+        run: enable,
     },
     Scenario {
         name: "eject-held",
@@ -48,6 +55,24 @@ fn closed(file: &str, step: u32) {
     sleep(SECOND);
     expect!(with(|world| world.kmcl.hold_closed.is_none()), "the driver was not told that its channel is closed");
     within("the removal", 3, || pnp::remove_bus(buses[0], false));
+    machine.unload();
+    check_the_guest();
+}
+
+fn enable(file: &str, step: u32) {
+    let (mut machine, buses) = boot(file, HostOptions::default(), 1, 1);
+    with(|world| match step {
+        1 => world.kmcl.closes_in_enable = true,
+        _ => world.kmcl.hold_enable = 1200 * SECOND,
+    });
+    if step == 2 {
+        // Its callbacks are given up after nine minutes each, and what uses the device is waited for at last.
+        debug::gives_up("did not come down");
+    }
+    let fdo = pnp::add_device(buses[0]).unwrap_or(0);
+    let started = within("the start", if step == 1 { 1 } else { 1201 }, || pnp::start_bus(buses[0], fdo));
+    expect!(started.is_err(), "a bus started without a channel");
+    within("the removal", 1, || pnp::remove_bus(buses[0], false));
     machine.unload();
     check_the_guest();
 }
