@@ -17,3 +17,5 @@ pub mod report;
 pub mod scenario;
 #[cfg(feature = "cli")]
 pub mod sim;
+#[cfg(test)]
+mod tests;

@@ -204,6 +204,8 @@ fn files_that_cannot_be_read() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(crate::tests::cases(256)))]
+
     /// Whatever stands in a file, it is a scenario or one screen of error.
     #[test]
     fn no_text_panics(text in "\\PC{0,80}") {

@@ -276,6 +276,8 @@ fn decode_vp_set(input: &[u8]) -> Vec<u32> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(256)))]
+
     #[test]
     fn what_passes_can_always_be_encoded(
         vector in prop_oneof![0u32..1100, any::<u32>()],

@@ -301,6 +301,8 @@ fn grant(pool: &mut Pool, needs: &[Option<WindowNeed>; 2], step: u64) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(256)))]
+
     #[test]
     fn what_was_surveyed_fits_in_any_order(
         layouts in prop::collection::vec(any_layout(40), 1..8).prop_shuffle(),

@@ -317,6 +317,8 @@ impl ConfigAccess for Noise {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(crate::tests::cases(256)))]
+
     /// Whatever the host answers, a model ends, after a bounded number of accesses.
     #[test]
     fn noise(seed in 1u64.., kind in 0usize..4) {

@@ -150,7 +150,7 @@ fn balanced(host: &Host, bus: BusId) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(400)))]
 
     #[test]
     fn arbitrary_guests_never_panic(

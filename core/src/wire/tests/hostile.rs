@@ -203,6 +203,8 @@ fn parse_everything(bytes: &[u8], requested: u32) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(256)))]
+
     #[test]
     fn no_bytes_make_a_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512), requested in any::<u32>()) {
         parse_everything(&bytes, requested);

@@ -84,6 +84,8 @@ fn a_large_range_that_does_not_name_one_unit_is_kept_as_it_is() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(256)))]
+
     #[test]
     fn a_range_comes_back_whole_and_rounded_by_less_than_its_unit(
         address in any::<u64>(), shift in 0u32..64, length in any::<u64>(),

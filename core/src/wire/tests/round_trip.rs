@@ -92,6 +92,8 @@ prop_compose! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(256)))]
+
     #[test]
     fn guest_messages(
         junk in 0usize..8, slot in any_slot(), word in any::<u32>(), long in any::<u64>(), bytes in 1u32..=128,
