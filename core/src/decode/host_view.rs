@@ -81,6 +81,11 @@ impl HostView {
         addresses
     }
 
+    /// What a BAR register holds is not known any more; what was last written stays the guess.
+    pub(super) const fn forget_register(&mut self, register: u8) {
+        self.known &= !bit(register);
+    }
+
     /// The host's BARs are not known any more.
     pub(super) const fn forget_bars(&mut self) {
         self.known = 0;

@@ -207,6 +207,10 @@ impl DecodeState {
             if !self.host.is_mapped() {
                 self.guest.write(register, value, lanes);
                 self.host.set_register(register, self.guest.address_bits(register));
+                if self.host.may_be_mapped() {
+                    // Then the host has ignored it: which of the two is not known.
+                    self.host.forget_register(register);
+                }
             }
             return BarWrite::PassThrough;
         }

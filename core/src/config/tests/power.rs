@@ -143,3 +143,19 @@ fn an_assignment_without_an_answer_is_made_again() {
     rig.space.power_completed(slot(0), false, true);
     assert_eq!(plan(&mut rig, 0).unwrap().bars, None, "told, and answered");
 }
+
+/// Eager passes BAR writes on at once. A host that may decode may have ignored them, and has to be told again.
+#[test]
+fn a_bar_that_eager_wrote_while_decode_was_in_doubt_is_sent_again() {
+    let mut rig = Rig::with(messages(Policy::Eager), 1);
+    rig.space.bars_assigned(slot(0), &place(0));
+    rig.space.power_completed(slot(0), true, false);
+    rig.move_to(0, 4);
+    let plan = rig.space.plan_power_on(&mut rig.host, slot(0)).unwrap();
+    assert_eq!(plan, PowerPlan { power_off_first: true, bars: Some(place(4)) });
+    // Where decode is known to be off, they have arrived.
+    rig.space.power_completed(slot(0), false, true);
+    rig.space.power_abandoned(slot(0));
+    rig.move_to(0, 5);
+    assert_eq!(rig.space.plan_power_on(&mut rig.host, slot(0)), Ok(PowerPlan::default()));
+}
