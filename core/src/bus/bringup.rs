@@ -261,6 +261,14 @@ impl Bus {
             && child.layout().iter().next().is_some()
     }
 
+    /// What was mapped ahead is gone: a function that was not shown yet is mapped ahead again. One that was is its driver's
+    /// to bring back.
+    pub(super) fn prefetch_anew(&mut self) {
+        for child in self.children.iter_mut().filter(|c| c.shown == Shown::No && c.prefetch == Prefetch::Done) {
+            child.prefetch = Prefetch::No;
+        }
+    }
+
     /// Whether every background map that is wanted has been sent for.
     pub(super) fn prefetches_started(&self) -> bool {
         !self.children.iter().any(|child| {

@@ -111,7 +111,10 @@ impl Bus {
                     child.attached = false;
                 }
             }
-            Action::HostLostState { slot: None } => self.host_lost = false,
+            Action::HostLostState { slot: None } => {
+                self.host_lost = false;
+                self.prefetch_anew();
+            }
             Action::HostLostState { slot: Some(slot) } => {
                 if let Some(child) = self.child_mut(slot) {
                     child.lost = false;

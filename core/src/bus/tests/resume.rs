@@ -3,7 +3,8 @@
 use super::super::*;
 use super::rig::*;
 use crate::backend::RemovalReason;
-use crate::decode::GuestStyle;
+use crate::decode::{GuestStyle, Policy};
+use crate::interrupt::Architecture;
 use crate::wire::*;
 
 const BOTH: [GuestStyle; 2] = [GuestStyle::ConfigSpace, GuestStyle::Messages];
@@ -200,4 +201,52 @@ fn a_bus_suspended_before_it_knew_its_version_negotiates_afresh() {
     rig.bus.request_resume(rig.now);
     rig.run();
     assert_eq!((rig.bus.status(), rig.bus.version()), (BusStatus::Running, Some(Version::V1_2)));
+}
+
+#[test]
+fn what_a_suspend_kept_from_being_mapped_ahead_is_mapped_ahead_after_it() {
+    let mut options = BusOptions::new(GuestStyle::ConfigSpace, Architecture::X86);
+    options.policy = Policy::Prefetch;
+    let mut rig = Rig::with(options).functions(&[(0, PROBED), (1, PROBED)]);
+    rig.host.ignore = |said| matches!(said, Said::Power(..));
+    rig.bus.request_start(rig.now);
+    rig.run();
+    assert_eq!(rig.shown, [], "its map is waited for");
+    rig.bus.request_suspend(rig.now);
+    rig.run();
+    assert_eq!(rig.bus.status(), BusStatus::Suspended);
+    rig.host.ignore = |_| false;
+    rig.host.said.clear();
+    rig.bus.request_resume(rig.now);
+    rig.run();
+    let power = rig.said_about(|said| matches!(said, Said::Power(..)));
+    assert_eq!(power, [Said::Power(0, PowerState::D0), Said::Power(1, PowerState::D0)]);
+    assert_eq!(rig.shown, [slot(0), slot(1)]);
+    // What is in use comes back by its driver's hand.
+    rig.host.said.clear();
+    rig.bus.request_suspend(rig.now);
+    rig.run();
+    rig.bus.request_resume(rig.now);
+    rig.run();
+    assert_eq!(rig.said_about(|said| matches!(said, Said::Power(..))), []);
+    rig.stop();
+    rig.assert_nothing_left();
+}
+
+/// The OS sees to a new function once those that it has are whole again.
+#[test]
+fn nothing_new_is_shown_before_the_interrupts_are_made_again() {
+    for style in BOTH {
+        let (mut rig, ..) = suspended(style);
+        rig.host.functions.push((function(2), PROBED));
+        rig.host.ignore = |said| matches!(said, Said::Create(..));
+        rig.bus.request_resume(rig.now);
+        rig.run();
+        assert_eq!(rig.bus.status(), BusStatus::Resuming(Step::Interrupts));
+        assert_eq!(rig.attached, [slot(0), slot(1), slot(2)]);
+        assert!(!rig.bus.has_publish_work() && rig.shown == [slot(0), slot(1)]);
+        rig.wait(60);
+        assert_eq!(rig.bus.status(), BusStatus::Running);
+        assert_eq!(rig.shown, [slot(0), slot(1), slot(2)]);
+    }
 }
