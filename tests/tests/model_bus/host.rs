@@ -74,6 +74,8 @@ pub struct Host {
     /// Per slot: the function for which an eject was sent that was not completed.
     pub ejecting: [Option<u32>; 2],
     pub mapped: Vec<Mapped>,
+    /// Bit per slot: a map was asked for by message, on this channel, of the function that the guest has there.
+    pub asked: u8,
     /// Functions came or left since the guest last took a list.
     pub changed: bool,
     /// The highest transaction id so far.
@@ -137,6 +139,7 @@ impl Host {
                     return Some(Broken::Protocol("power without resources"));
                 }
                 let broken = ask(What::Power(slot, on));
+                self.asked |= if on { bit(slot) } else { 0 };
                 if on && let Some(base) = bars(slot) {
                     self.may_map(slot, base, true);
                 }
@@ -257,6 +260,7 @@ impl Host {
     /// The channel is closed: the host forgets everything but its functions.
     pub fn forget(&mut self) {
         self.leave_d0();
+        self.asked = 0;
         (self.open, self.versioned, self.owes_list, self.ejecting) = (false, false, false, [None; 2]);
         (self.closed, self.full, self.listed) = (false, false, false);
         self.pending.clear();

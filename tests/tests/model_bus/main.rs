@@ -70,6 +70,7 @@ impl Model for Bounds {
             always("reports are bounded", |_, w| w.broken != Some(Broken::Reports)),
             always("nothing is held when it is over", |_, w| w.broken != Some(Broken::Leftover)),
             always("a suspended bus keeps its functions and windows", |_, w| w.broken != Some(Broken::Dropped)),
+            always("nothing is shown before its background map", |_, w| w.broken != Some(Broken::ShownEarly)),
             always("what is in quarantine was reported", |_, w| w.bus.quarantined_bytes() <= w.stated),
             always("there is a way on", |_, w| has_a_way_on(w)),
             always("a stop ends well with a host that answers", |m, w| m.skips(w) || ends_well(w, true)),

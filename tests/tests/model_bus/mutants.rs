@@ -42,6 +42,12 @@ pub enum Mutant {
     HotAddLost,
     /// After a rescind and an offer the host takes the version of before for agreed on.
     OldVersionKept,
+    /// A background map is said to be done as soon as it was asked for.
+    MapDoneEarly,
+    /// The config half is not told that a background map is over.
+    PrefetchEndLost,
+    /// The second function's background map is taken for asked for, and nothing was sent.
+    PrefetchUnsent,
 }
 
 /// As large as the defects need, whatever `HVPCI_MODEL_DISTURBANCES` says.
@@ -52,6 +58,10 @@ fn config_space(disturbances: u32) -> Bounds {
 
 fn messages(disturbances: u32) -> Bounds {
     Bounds { style: GuestStyle::Messages, ..config_space(disturbances) }
+}
+
+fn prefetch() -> Bounds {
+    Bounds { policy: Policy::Prefetch, functions: 2, ..config_space(0) }
 }
 
 /// The checker must find that `property` does not hold of the model with the defect.
@@ -155,4 +165,19 @@ fn an_offer_to_a_bus_that_had_been_agreed_with() {
 #[test]
 fn a_function_that_is_never_shown() {
     finds(config_space(1), Mutant::HotAddLost, "left alone, the bus comes to rest");
+}
+
+#[test]
+fn a_function_that_is_shown_while_it_is_mapped() {
+    finds(prefetch(), Mutant::MapDoneEarly, "nothing is shown before its background map");
+}
+
+#[test]
+fn a_function_that_is_shown_before_the_config_half_knows() {
+    finds(prefetch(), Mutant::PrefetchEndLost, "nothing is shown before its background map");
+}
+
+#[test]
+fn a_function_that_is_shown_before_all_maps_are_asked_for() {
+    finds(prefetch(), Mutant::PrefetchUnsent, "nothing is shown before its background map");
 }

@@ -2,11 +2,13 @@
 
 use hvpci_core::backend::PlatformError;
 use hvpci_core::bus::{Action, ActionDone, PublishAction};
+use hvpci_core::decode::Policy;
 use hvpci_core::placement::{Aperture, Window};
 
-use super::host::{BAR, Mapped, bit};
+use super::events::Disturbance;
+use super::host::{BAR, Listed, Mapped, What, bit};
 use super::mutants::Mutant;
-use super::world::{Broken, NOW, World};
+use super::world::{Broken, NOW, World, slot};
 
 /// What the platform holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -71,12 +73,17 @@ impl World {
                 }
             }
             Action::Detach { slot, .. } => {
+                self.untold &= !bit(slot.to_wire());
                 self.require(self.platform.attached & bit(slot.to_wire()) != 0, "detach what is attached");
                 self.require(self.platform.published & bit(slot.to_wire()) == 0, "detach what is not published");
             }
             Action::PrefetchStarted { slot }
             | Action::PrefetchFinished { slot, .. }
             | Action::PowerCompleted { slot, .. } => {
+                let finished = matches!(action, Action::PrefetchFinished { .. });
+                if finished && self.mutant != Some(Mutant::PrefetchEndLost) {
+                    self.untold &= !bit(slot.to_wire());
+                }
                 self.require(self.platform.attached & bit(slot.to_wire()) != 0, "tell of what is attached");
             }
             Action::FunctionGone { .. }
@@ -97,7 +104,7 @@ impl World {
             }
             Action::OpenChannel => ActionDone::ChannelOpened(Err(PlatformError::ChannelOpen)),
             Action::CloseChannel => {
-                self.platform.channel = false;
+                (self.platform.channel, self.untold) = (false, 0);
                 if self.mutant != Some(Mutant::LeftOpen) {
                     self.host.forget();
                 }
@@ -135,6 +142,7 @@ impl World {
             }
             Action::Detach { slot, .. } => {
                 self.platform.attached &= !bit(slot.to_wire());
+                self.host.asked &= !bit(slot.to_wire());
                 ActionDone::Done
             }
             Action::PrefetchStarted { .. } if !ok => ActionDone::PrefetchRefused,
@@ -159,6 +167,9 @@ impl World {
                 let number = slot.to_wire();
                 self.require(self.platform.attached & bit(number) != 0, "publish what is attached");
                 self.require(self.platform.published & bit(number) == 0, "publish once");
+                if self.waits_for_maps(number) {
+                    self.breaks(Broken::ShownEarly);
+                }
                 // From here on the function's driver may turn decode on through the config window.
                 if let (false, true, Some(base)) =
                     (self.messages(), self.host.d0 && !self.host.rescinded, self.bar(number))
@@ -172,6 +183,27 @@ impl World {
                 self.require(self.platform.published & bit(slot.to_wire()) != 0, "unpublish what is published");
             }
         }
+    }
+
+    /// Whether a function may not be shown yet: every background map is asked for before, and its own is over and the config
+    /// half knows. Nobody waits for a map for which a deadline has passed.
+    fn waits_for_maps(&self, number: u32) -> bool {
+        let happened = |disturbance: Disturbance| self.happened & (1 << disturbance as u32) != 0;
+        if self.bus.options().policy != Policy::Prefetch || happened(Disturbance::Silence) {
+            return false;
+        }
+        let mine =
+            self.untold & bit(number) != 0 || self.host.pending.iter().any(|(_, w)| *w == What::Power(number, true));
+        // The host's function is the one that the guest has there, and may stay.
+        let is_known = |f: &Listed| {
+            self.bus.function(slot(f.slot)).is_some_and(|function| function.description.serial == f.serial)
+        };
+        let stays = |f: &&Listed| self.host.ejecting[f.slot as usize] != Some(f.serial) && is_known(f);
+        let wanted = self.host.list.iter().filter(stays).fold(0, |all, f| all | bit(f.slot));
+        let unasked = self.platform.attached & !self.platform.published & wanted & !self.host.asked;
+        // A function that failed is not waited for, and is there until it is taken away.
+        let failed = happened(Disturbance::Fail) || happened(Disturbance::Refuse);
+        mine || unasked != 0 && !failed
     }
 
     pub fn publisher_done(&mut self, ok: bool) {

@@ -41,6 +41,8 @@ pub enum Broken {
     Leftover,
     /// Suspended, and functions or windows are gone.
     Dropped,
+    /// A function was shown to the OS although a background map is still waited for.
+    ShownEarly,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +59,8 @@ pub struct World {
     pub broken: Option<Broken>,
     /// Bytes of which it was reported that they went into quarantine, since there were none in it.
     pub stated: u64,
+    /// Bit per slot: its background map was answered, and the config half has not heard of it.
+    pub untold: u8,
     pub mutant: Option<Mutant>,
 }
 
@@ -81,6 +85,11 @@ impl PacketPort for Port<'_> {
         let mut packet = *packet;
         if self.mutant == Some(Mutant::IdRepeated) && packet.wants_completion {
             packet.transaction_id = 1;
+        }
+        if self.mutant == Some(Mutant::PrefetchUnsent)
+            && matches!(GuestMessage::parse(payload), Ok(GuestMessage::PowerStateChange { slot, .. }) if slot.to_wire() == 1)
+        {
+            return Ok(());
         }
         let ejecting = self.host.ejecting;
         let asked = self.host.pending.len();
@@ -123,6 +132,7 @@ impl World {
             offered_again: false,
             broken: None,
             stated: 0,
+            untold: 0,
             mutant,
         }
     }
@@ -161,6 +171,9 @@ impl World {
     fn finish(&mut self) {
         let (bus, mut port) = self.port();
         bus.transmit(NOW, &mut port);
+        if self.mutant == Some(Mutant::MapDoneEarly) {
+            self.imagine_maps();
+        }
         if self.mutant == Some(Mutant::Chatter) {
             let senseless = Packet { kind: PacketKind::InBand, transaction_id: 0, payload: &[0; 4] };
             (0..100).for_each(|_| self.bus.handle_packet(NOW, senseless));
@@ -184,6 +197,13 @@ impl World {
         }
     }
 
+    /// The engine hears that every map is done that was asked for; the host is still at it.
+    fn imagine_maps(&mut self) {
+        let asked = self.host.pending.iter().filter(|(_, what)| matches!(what, What::Power(_, true)));
+        let ids: Vec<u64> = asked.map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.deliver(PacketKind::Completion, id, &[0; 4]));
+    }
+
     fn take_reports(&mut self) {
         while let Some(report) = self.bus.poll_report() {
             if let Report::Quarantined { bytes, .. } = report
@@ -201,6 +221,9 @@ impl World {
 
     pub fn answer(&mut self, at: usize, ok: bool) {
         let messages = self.messages();
+        if let Some((_, What::Power(slot, true))) = self.host.pending.get(at) {
+            self.untold |= bit(*slot) & !self.platform.published;
+        }
         let (id, payload) = self.host.answer(at, ok, messages);
         self.deliver(PacketKind::Completion, id, &payload);
     }
@@ -263,7 +286,7 @@ impl World {
                 // The platform makes a new bus; what it still held of the old one was `Broken::Leftover`.
                 self.bus = super::fresh_bus(*self.bus.options());
                 self.bus.request_start(NOW);
-                (self.suspended, self.offered_again, self.stated) = (false, true, 0);
+                (self.suspended, self.offered_again, self.stated, self.untold) = (false, true, 0, 0);
             }
             Event::Disturb(disturbance, at) => {
                 self.happened |= 1 << disturbance as u32;
