@@ -13,7 +13,7 @@ const HIGH: u64 = 0x10_0000_0000;
 const LOW: u64 = 0xF000_0000;
 
 /// What a bus can be: policy, guest style, isolated VM.
-const KINDS: [(Policy, GuestStyle, bool); 8] = [
+const KINDS: [(Policy, GuestStyle, bool); 12] = [
     (Policy::Eager, GuestStyle::ConfigSpace, false),
     (Policy::Deferred, GuestStyle::ConfigSpace, false),
     (Policy::Absorbing, GuestStyle::ConfigSpace, false),
@@ -22,6 +22,11 @@ const KINDS: [(Policy, GuestStyle, bool); 8] = [
     (Policy::Deferred, GuestStyle::Messages, false),
     (Policy::Absorbing, GuestStyle::Messages, false),
     (Policy::Deferred, GuestStyle::Messages, true),
+    // What came later, so that the inputs of before mean what they meant.
+    (Policy::Eager, GuestStyle::ConfigSpace, true),
+    (Policy::Eager, GuestStyle::Messages, false),
+    (Policy::Eager, GuestStyle::Messages, true),
+    (Policy::Prefetch, GuestStyle::Messages, false),
 ];
 
 fn slot(at: usize) -> Slot {

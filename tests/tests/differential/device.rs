@@ -39,20 +39,31 @@ const FRESH: [(usize, u32); 15] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
     config: [u32; 64],
+    /// What it has cost. A background map counts once the guest uses it: one that it never uses is the pair that a
+    /// background map may cost (I6).
     pub maps: u64,
     pub unmaps: u64,
+    /// Mapped in the background, and not used by the guest yet.
+    pub ahead: bool,
+    /// What such a map decoded that was undone in this step: to map the same again is a map too many.
+    pub undone: Option<[(u64, u64); 2]>,
 }
 
 impl Device {
     pub fn new() -> Device {
-        let mut device = Device { config: [0; 64], maps: 0, unmaps: 0 };
+        let mut device = Device { config: [0; 64], maps: 0, unmaps: 0, ahead: false, undone: None };
         device.reset();
         device
     }
 
     pub fn reset(&mut self) {
-        self.config = [0; 64];
+        (self.config, self.ahead) = ([0; 64], false);
         FRESH.into_iter().for_each(|(offset, value)| self.config[offset / 4] = value);
+    }
+
+    /// The guest has turned decode on: a map that was made ahead is what it pays for.
+    pub fn used(&mut self) {
+        self.maps += u64::from(std::mem::take(&mut self.ahead));
     }
 
     pub fn decodes(&self) -> bool {
@@ -108,8 +119,15 @@ impl Device {
             // Status is write-one-to-clear.
             *register &= !(bits & lanes & 0xF900_0000);
             let on = *register & MEMORY != 0;
-            self.maps += u64::from(on && !was);
-            self.unmaps += u64::from(was && !on);
+            let ranges = Some(self.ranges());
+            if was && !on && std::mem::take(&mut self.ahead) {
+                self.undone = ranges;
+            } else {
+                self.unmaps += u64::from(was && !on);
+            }
+            if on && !was {
+                self.maps += 1 + u64::from(self.undone == ranges);
+            }
         }
         if offset & !3 == DEVICE_CONTROL {
             // For want of errors, this is what raises a bit of Status.
@@ -126,6 +144,8 @@ impl Device {
 pub enum Defect {
     /// A set arrives as a set, a clear and a set.
     MappedTwice,
+    /// A function that was mapped in the background is unmapped and mapped again as it is enabled.
+    MappedAfresh,
     /// A set arrives without Memory.
     SetLost,
     /// A BAR arrives one page further up.
@@ -154,11 +174,14 @@ impl Window {
         Window { devices: vec![Device::new(); count], selected: 0, defect, violations: Vec::new() }
     }
 
-    /// Decode is turned on by message.
+    /// Decode is turned on in the background.
     pub fn power_on(&mut self, at: usize) {
-        let command = self.devices[at].read(4, Width::Word);
-        let was = self.devices[at].decodes();
-        self.devices[at].write(4, Width::Word, command | MEMORY);
+        let device = &mut self.devices[at];
+        let was = device.decodes();
+        if !was {
+            device.config[1] |= MEMORY;
+            device.ahead = true;
+        }
         self.decodes_now(at, was);
     }
 
@@ -195,6 +218,9 @@ impl ConfigPort for Window {
         match (self.defect, offset) {
             (Some(Defect::MappedTwice), 0x04) if !was && value & MEMORY != 0 => {
                 device.write(offset, width, value);
+                device.write(offset, width, value & !MEMORY);
+            }
+            (Some(Defect::MappedAfresh), 0x04) if device.ahead && value & MEMORY != 0 => {
                 device.write(offset, width, value & !MEMORY);
             }
             (Some(Defect::SetLost), 0x04) => value &= !MEMORY,

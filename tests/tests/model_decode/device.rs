@@ -112,9 +112,14 @@ pub struct Host {
     pub set_sent: bool,
     /// The vendor id was read in this step.
     pub asked_for_ids: bool,
-    /// What each function has cost.
+    /// What each function has cost. A background map counts once the guest uses it; one that it never uses is the pair
+    /// that a background map may cost, and counts nothing.
     pub maps: [u32; MOST],
     pub unmaps: [u32; MOST],
+    /// Mapped in the background, and not used by the guest yet.
+    pub ahead: [bool; MOST],
+    /// Where such a map was undone in this step: to map the same again is a map too many.
+    pub undone: Option<(usize, u64)>,
     /// Whether I2 and I3 are to hold: not for Eager.
     pub strict: bool,
     /// How many of the places are windows of the bus.
@@ -148,13 +153,20 @@ impl Host {
 
     pub fn set_memory(&mut self, at: usize, on: bool) {
         let device = &mut self.devices[at];
+        let place = (at, device.address());
         match (device.memory(), on) {
-            (false, true) => self.maps[at] += 1,
+            (false, true) => self.maps[at] += 1 + u32::from(self.undone == Some(place)),
+            (true, false) if std::mem::take(&mut self.ahead[at]) => self.undone = Some(place),
             (true, false) => self.unmaps[at] += 1,
             _ => {}
         }
         device.command = device.command & !MEMORY | if on { MEMORY } else { 0 };
         self.check();
+    }
+
+    /// The guest has turned decode on: a map that was made ahead is what it pays for.
+    pub fn used(&mut self, at: usize) {
+        self.maps[at] += u32::from(std::mem::take(&mut self.ahead[at]));
     }
 
     /// The background map that was asked for is there, unless the function is not.
@@ -163,8 +175,11 @@ impl Host {
             return;
         }
         self.background[at] = Background::Over;
-        if !self.devices[at].silent {
-            self.set_memory(at, true);
+        let device = &mut self.devices[at];
+        if !device.silent && !device.memory() {
+            device.command |= MEMORY;
+            self.ahead[at] = true;
+            self.check();
         }
     }
 
@@ -180,6 +195,7 @@ impl Host {
         if self.background[at] == Background::Sent && self.mutant != Some(Mutant::MapOutlivesReset) {
             self.background[at] = Background::Over;
         }
+        self.ahead[at] = false;
         self.devices[at] = Device { silent: self.devices[at].silent, ..Device::default() };
     }
 
@@ -228,6 +244,9 @@ impl ConfigPort for Host {
                     Some(Mutant::ClearLost) if was => command |= MEMORY,
                     Some(Mutant::MappedTwice) if !was && command & MEMORY != 0 => {
                         self.write_command(at, command);
+                        self.write_command(at, command & !MEMORY);
+                    }
+                    Some(Mutant::MappedAfresh) if self.ahead[at] && command & MEMORY != 0 => {
                         self.write_command(at, command & !MEMORY);
                     }
                     Some(Mutant::EqualSetSuppressed) if was && command & MEMORY != 0 => return,

@@ -109,7 +109,8 @@ impl Guest {
         if self.policy == Policy::Absorbing {
             [true, false].into_iter().for_each(|bound| may(Step::Bound(bound)));
         }
-        if self.policy == Policy::Prefetch {
+        // The engine asks for background maps in config-space style only.
+        if self.policy == Policy::Prefetch && self.style == GuestStyle::ConfigSpace {
             match world.host.background[at] {
                 Background::None => may(Step::Prefetch),
                 Background::Sent => [Step::PrefetchLands, Step::PrefetchDone(false)].into_iter().for_each(may),
@@ -275,6 +276,8 @@ fn prefetch() {
 fn messages() {
     explore(guest(Policy::Deferred, Kind::Messages, 2), 8);
     explore(guest(Policy::Absorbing, Kind::Messages, 2), 8);
+    explore(guest(Policy::Eager, Kind::Messages, 2), 8);
+    explore(guest(Policy::Prefetch, Kind::Messages, 2), 8);
     explore(guest(Policy::Deferred, Kind::Messages, 3), 6);
 }
 
@@ -284,6 +287,7 @@ fn isolated() {
     explore(isolated_guest(Policy::Deferred, Kind::Moves), 5);
     explore(isolated_guest(Policy::Eager, Kind::Resets), 5);
     explore(isolated_guest(Policy::Deferred, Kind::Resets), 5);
+    explore(isolated_guest(Policy::Eager, Kind::Messages), 7);
     explore(isolated_guest(Policy::Deferred, Kind::Messages), 7);
     for policy in [Policy::Absorbing, Policy::Prefetch] {
         let options = ConfigOptions { policy, isolated: true, ..ConfigOptions::default() };

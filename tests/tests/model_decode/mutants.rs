@@ -15,6 +15,8 @@ pub enum Mutant {
     ClearLost,
     /// Every set arrives as a set, a clear and a set.
     MappedTwice,
+    /// A function that was mapped in the background is unmapped and mapped again as it is enabled.
+    MappedAfresh,
     /// A set that changes nothing does not arrive.
     EqualSetSuppressed,
     /// Writes of the upper half of a BAR do not arrive.
@@ -129,6 +131,16 @@ fn i5_a_function_left_mapped() {
 #[test]
 fn i6_a_map_too_many() {
     finds(guest(Policy::Deferred, Kind::Moves), Mutant::MappedTwice, Broken::I6);
+}
+
+#[test]
+fn i6_a_map_too_many_under_prefetch() {
+    finds(guest(Policy::Prefetch, Kind::Swaps), Mutant::MappedTwice, Broken::I6);
+}
+
+#[test]
+fn i6_a_background_map_for_nothing() {
+    finds(guest(Policy::Prefetch, Kind::Swaps), Mutant::MappedAfresh, Broken::I6);
 }
 
 #[test]

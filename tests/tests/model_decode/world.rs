@@ -96,7 +96,7 @@ pub struct World {
     /// Message style: what is on its way to the host.
     pub sequences: [Sequence; MOST],
     pub suspended: bool,
-    /// I6 cannot be held against a false alarm, which costs a pair.
+    /// I6 cannot be held against a false alarm or an untrue answer, which cost a pair.
     pub alarmed: bool,
 }
 
@@ -153,8 +153,9 @@ impl World {
         self.space.options().style == GuestStyle::Messages
     }
 
+    /// The host has what the guest writes; in message style it has the BARs by message, under whatever policy.
     fn eager(&self) -> bool {
-        self.policy() == Policy::Eager
+        self.policy() == Policy::Eager && !self.messages()
     }
 
     pub fn is_mutant(&self, mutant: Mutant) -> bool {
@@ -184,7 +185,7 @@ impl World {
         let seed = FunctionSeed { description, probed: PROBED, bars, host_bars_known: self.messages() };
         self.space.attach(&mut self.host, &seed).unwrap();
         self.attached[at] = true;
-        let decodes = self.eager() && !self.messages();
+        let decodes = self.eager();
         self.written[at] = registers(base);
         // Bus mastering is left as a previous kernel had it.
         let found = self.host.devices[at].command & BUS_MASTER;
@@ -249,6 +250,8 @@ impl World {
             }
             Step::PrefetchLands => self.host.lands(at),
             Step::PrefetchDone(ok) => {
+                // There, and said not to be: the guest must believe the worse of both.
+                self.alarmed |= !ok && self.host.ahead[at];
                 self.host.background[at] = Background::None;
                 self.space.prefetch_finished(me, ok);
             }
@@ -346,7 +349,10 @@ impl World {
             self.host.write_bar(at, register, value);
         }
         self.reference[at].bar(register, value);
-        if !self.eager() || !self.host.devices[at].memory() {
+        // Passed on as it is, it is ignored with decode on. In message style it is sent with the next power on, and counts
+        // unless the guest knows that decode is on.
+        let decodes = if self.messages() { self.guest_memory(at) } else { self.host.devices[at].memory() };
+        if self.policy() != Policy::Eager || !decodes {
             self.written[at][register] = value & [0xFFF0_0000, u32::MAX][register];
         }
     }
@@ -378,6 +384,7 @@ impl World {
             self.host.breaks(Broken::I8);
         }
         if after && !before {
+            self.host.used(at);
             self.latched[at] = if self.eager() { self.host.devices[at].address() } else { target };
         }
         if wanted && !after {
