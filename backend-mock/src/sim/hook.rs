@@ -1,5 +1,6 @@
 //! A test's hand in a platform: it sees what the platform is about to do, may refuse it, and knows when core code runs.
 
+use hvpci_core::Slot;
 use hvpci_core::backend::PlatformError;
 
 use crate::host::packet::MessageType;
@@ -29,6 +30,8 @@ pub enum PlatformStep {
     PacketArrived,
     /// One config access of the guest's PCI core or of a driver. A refusal changes nothing.
     ConfigAccess,
+    /// A driver lets go of its interrupts. Refused: it keeps them.
+    FreeInterrupts(Slot),
     /// Send a message. Refused: it is lost on the way. The platform's locks are held.
     Send(MessageType),
 }

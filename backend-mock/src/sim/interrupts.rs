@@ -7,6 +7,7 @@ use hvpci_core::interrupt::{Architecture, InterruptRequest, Retarget, VpSpread};
 use hvpci_core::wire::{MsiEntry, VpSet};
 use hvpci_core::{Slot, driver};
 
+use super::hook::PlatformStep;
 use super::platform::{MockPlatform, lock};
 use crate::guest::{InterruptStep, InterruptsRefused};
 
@@ -147,6 +148,9 @@ impl MockPlatform {
     }
 
     fn free(&self, slot: Slot) {
+        if self.step(PlatformStep::FreeInterrupts(slot)).is_err() {
+            return;
+        }
         let interrupts = match lock(&self.held).get_mut(&slot) {
             Some(held) => std::mem::take(&mut held.interrupts),
             None => return,

@@ -26,6 +26,12 @@ pub enum Defect {
     Patient,
     /// A message that the core has counted is not sent.
     Swallows(MessageType),
+    /// The second function's driver keeps its interrupts.
+    KeepsInterrupts,
+    /// The OS takes no function.
+    RefusesFunctions,
+    /// The core counts so many maps, unmaps, host unmaps, traps, messages too many, all of them of the first function.
+    Miscounts([i64; 5]),
 }
 
 #[derive(Default)]
@@ -71,6 +77,11 @@ impl Hand {
         (std::mem::take(&mut state.log), made, state.struck || failed > 0)
     }
 
+    /// What the defect, if any, has the core count too many.
+    pub fn miscounted(&self) -> [i64; 5] {
+        if let Some(Defect::Miscounts(too_many)) = self.defect { too_many } else { [0; 5] }
+    }
+
     /// What the defect, if any, makes of a step.
     fn spoilt(&self, step: PlatformStep) -> bool {
         let message = |wanted| step == PlatformStep::Send(wanted);
@@ -80,7 +91,9 @@ impl Hand {
             Some(Defect::NoEjectionComplete) => message(MessageType::EJECTION_COMPLETE),
             Some(Defect::NoGoodbye) => message(MessageType::RESOURCES_RELEASED) || message(MessageType::FDO_D0EXIT),
             Some(Defect::Swallows(wanted)) => message(wanted),
-            Some(Defect::Patient) | None => false,
+            Some(Defect::RefusesFunctions) => step == PlatformStep::Published,
+            Some(Defect::KeepsInterrupts) => step == PlatformStep::FreeInterrupts(slot(1)),
+            Some(Defect::Patient | Defect::Miscounts(_)) | None => false,
         }
     }
 }
@@ -90,7 +103,8 @@ impl Hook for Hand {
         if self.spoilt(step) {
             return Err(PlatformError::Refused);
         }
-        if matches!(step, PlatformStep::Send(_)) {
+        // No places of their own: a message has one where the host reads it, and interrupts go in the course of other steps.
+        if matches!(step, PlatformStep::Send(_) | PlatformStep::FreeInterrupts(_)) {
             return Ok(());
         }
         let mishap = {

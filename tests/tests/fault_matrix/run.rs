@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hvpci_core::backend::Platform;
-use hvpci_core::bus::BusStatus;
+use hvpci_core::bus::{BusError, BusStatus, Request};
+use hvpci_core::wire::PowerState;
 use hvpci_core::{Slot, driver};
 use hvpci_mock::host::packet::MessageType;
 use hvpci_mock::host::{ChannelState, Fault, Leak};
@@ -11,6 +12,7 @@ use hvpci_tests::bench::slot;
 
 use super::cell::{Cell, Combo, Mishap, Phase, Place};
 use super::excuse;
+use super::expected;
 use super::hand::Defect;
 use super::judge::{self, Books};
 use super::life::{Life, is_over};
@@ -26,6 +28,8 @@ pub enum End {
     Asleep,
     /// Over, with nothing left.
     Gone,
+    /// Up as far as the guest can know, on a channel that died without a word.
+    Unheard,
 }
 
 /// The places of a phase, found by letting it go well.
@@ -102,6 +106,13 @@ fn afterwards(life: &mut Life, cell: Option<&Cell>) -> Result<End, String> {
         end = still_there(life, cell)?;
         driver::stop(life.bus.as_ref());
     }
+    if let Some(cell) = cell.filter(|cell| !expected::end(cell, end)) {
+        return Err(format!(
+            "it ended {end:?}, not {:?}: {}",
+            expected::undisturbed(cell.phase),
+            life.bench.troubles()
+        ));
+    }
     life.end()?;
     judge::nothing_left(life)?;
     leaks(life, cell)?;
@@ -117,8 +128,7 @@ fn afterwards(life: &mut Life, cell: Option<&Cell>) -> Result<End, String> {
 fn still_there(life: &mut Life, cell: Option<&Cell>) -> Result<End, String> {
     let asleep = life.bus.status() == BusStatus::Suspended;
     if life.bus.on_host(|host, id, _| host.channel(id)) == ChannelState::Dead {
-        // Nobody has told the guest, and nobody can.
-        return Ok(End::Up);
+        return unheard(life);
     }
     let deaf = cell.is_some_and(|cell| matches!(cell.mishap, Mishap::Deaf | Mishap::Host(Fault::DeviceGone(_))));
     let deaf = deaf.then(|| slot(1));
@@ -140,16 +150,40 @@ fn still_there(life: &mut Life, cell: Option<&Cell>) -> Result<End, String> {
     }
     let given_up = functions(life, true, deaf)?;
     books_of_each(life, cell)?;
-    match given_up {
+    if let Some(slot) = given_up.iter().find(|slot| !cell.is_some_and(|cell| expected::given_up(cell, **slot))) {
+        return Err(format!("function {slot} was given up: {}", life.bench.troubles()));
+    }
+    match given_up.as_slice() {
         _ if asleep => Ok(End::Asleep),
-        0 => Ok(End::Up),
+        [] => Ok(End::Up),
         _ => Ok(End::UpWithout),
     }
 }
 
-/// Looks at every function; gives how many were given up. `informed`: the guest has been told which there are. Of one that
+/// Nobody has told the guest that the channel is dead, and nobody can; but the first word that it wants to say does.
+fn unheard(life: &mut Life) -> Result<End, String> {
+    let status = life.bus.status();
+    if status != BusStatus::Running {
+        return Err(format!("the channel is dead, and the bus {status:?}"));
+    }
+    let mut known = Vec::new();
+    life.bus.with_bus(&mut |bus, _| known = bus.slots().collect());
+    let in_use = known.iter().find(|slot| !judge::given_up(&life.bus, **slot, life.reports));
+    if let Some(slot) = in_use {
+        let word = Request::PowerState { slot: *slot, state: PowerState::D0 };
+        driver::submit(life.bus.as_ref(), word).map_err(|error| format!("the channel is dead: {error:?}"))?;
+        life.end().map_err(|problem| format!("the channel is dead, the guest has spoken: {problem}"))?;
+        let status = life.bus.status();
+        if status != BusStatus::Failed(BusError::ChannelClosed) {
+            return Err(format!("the channel is dead, the guest has spoken, and the bus is {status:?}"));
+        }
+    }
+    Ok(End::Unheard)
+}
+
+/// Looks at every function; gives those that were given up. `informed`: the guest has been told which there are. Of one that
 /// does not answer nothing is expected.
-fn functions(life: &Life, informed: bool, deaf: Option<Slot>) -> Result<usize, String> {
+fn functions(life: &Life, informed: bool, deaf: Option<Slot>) -> Result<Vec<Slot>, String> {
     let bus = &life.bus;
     if bus.status() != BusStatus::Running {
         return Err(format!("the bus is {:?}", bus.status()));
@@ -160,10 +194,10 @@ fn functions(life: &Life, informed: bool, deaf: Option<Slot>) -> Result<usize, S
     if informed && known != there {
         return Err(format!("the guest knows of {known:?}, the host of {there:?}"));
     }
-    let mut given_up = 0;
+    let mut given_up = Vec::new();
     for slot in known.into_iter().filter(|slot| there.contains(slot) && deaf != Some(*slot)) {
         if judge::given_up(bus, slot, life.reports) {
-            given_up += 1;
+            given_up.push(slot);
             continue;
         }
         judge::usable(bus, slot).map_err(|problem| format!("function {slot}: {problem}: {}", life.bench.troubles()))?;
@@ -204,7 +238,7 @@ fn violations(life: &Life, cell: Option<&Cell>) -> Result<(), String> {
 /// A function to which nothing was done is counted alike at both sides.
 fn books_of_each(life: &Life, cell: Option<&Cell>) -> Result<(), String> {
     for slot in [slot(0), slot(1)] {
-        let Some(found) = judge::difference_of(&life.bus, slot) else { continue };
+        let Some(found) = judge::difference_of(life, slot) else { continue };
         if found != [0; 3] && !cell.is_some_and(|cell| excuse::may_differ(cell, slot)) {
             return Err(format!("maps, unmaps, host unmaps of {slot}: the core counts {found:?} more than the host"));
         }
@@ -214,7 +248,7 @@ fn books_of_each(life: &Life, cell: Option<&Cell>) -> Result<(), String> {
 
 /// Both sides count alike, as far as what went wrong lets them.
 fn books(life: &Life, cell: Option<&Cell>) -> Result<(), String> {
-    let difference = Books::of(&life.bus).difference();
+    let difference = Books::of(life).difference();
     if difference == [0; 5] || cell.is_some_and(|cell| excuse::difference(cell, &difference)) {
         return Ok(());
     }
@@ -224,8 +258,8 @@ fn books(life: &Life, cell: Option<&Cell>) -> Result<(), String> {
 /// An honest start: everything is there and of use, and goes again without a trace.
 fn anew(life: &mut Life) -> Result<(), String> {
     life.start_anew()?;
-    let before = Books::of(&life.bus).difference();
-    if functions(life, true, None)? != 0 {
+    let before = Books::of(life).difference();
+    if !functions(life, true, None)?.is_empty() {
         return Err("a function was given up".into());
     }
     for slot in life.bus.on_host(|host, id, _| host.slots(id)) {
@@ -235,6 +269,6 @@ fn anew(life: &mut Life) -> Result<(), String> {
     life.end()?;
     judge::nothing_left(life)?;
     violations(life, None)?;
-    let after = Books::of(&life.bus).difference();
+    let after = Books::of(life).difference();
     if before == after { Ok(()) } else { Err(format!("both sides count differently: {before:?} became {after:?}")) }
 }
