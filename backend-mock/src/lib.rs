@@ -2,7 +2,7 @@
 //!
 //! Without the `cli` feature the crate is `no_std` + `alloc` and holds the host and the guest models only, so that they
 //! run inside kernels under test.
-#![cfg_attr(not(feature = "cli"), no_std)]
+#![cfg_attr(not(any(feature = "cli", test)), no_std)]
 extern crate alloc;
 
 #[cfg(feature = "cli")]
