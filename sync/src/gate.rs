@@ -31,7 +31,7 @@ impl<K: Kernel> Gate<K> {
     /// Goes inside; `None` where the gate is closed. Any context.
     pub fn enter(&self) -> Option<Inside<'_, K>> {
         // Not `then_some`: what it would build, and drop, leaves.
-        self.change(|seen| (seen & OPEN != 0).then_some(seen + 1)).then(|| Inside(self))
+        self.change(|seen| (seen & OPEN != 0).then_some(seen.wrapping_add(1))).then(|| Inside(self))
     }
 
     /// Whether nobody is inside. Then the caller sees what everybody did there. Any context.
