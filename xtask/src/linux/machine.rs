@@ -217,7 +217,8 @@ impl Machine {
         }
         let mut qemu = qemu
             .args(["-machine", "pc", "-accel", "tcg,thread=single", "-m", "1G", "-smp"])
-            .arg(self.cpus.to_string())
+            // One to a socket: SeaBIOS's MP table, from which a kernel without ACPI has them, names no others.
+            .arg(format!("{0},sockets={0}", self.cpus))
             .args(["-display", "none", "-no-reboot", "-nic", "none", "-vga", "none", "-monitor", "none"])
             .args([
                 "-chardev",

@@ -1,6 +1,7 @@
 //! Boots that wait for a processor. The emulator runs all processors of a machine in one thread, so as many machines as this one
 //! has processors run side by side. Most have clocks that count instructions: what they find does not depend on it.
 
+use std::cmp::Reverse;
 use std::num::NonZero;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, available_parallelism};
@@ -67,13 +68,14 @@ impl Queue {
         self.more.notify_all();
     }
 
-    /// The job that may take longest, and so usually does: none of those is to be left over alone. `None` when all have been run.
+    /// The job that may take longest, and so usually does: none of those is to be left over alone. Of equals, the first that was
+    /// added. `None` when all have been run.
     fn next(&self) -> Option<Job> {
         let mut waiting = self.waiting();
         loop {
-            let longest = (0..waiting.jobs.len()).max_by_key(|at| waiting.jobs[*at].machine.limit());
-            match longest {
-                Some(at) => return Some(waiting.jobs.swap_remove(at)),
+            let limits = waiting.jobs.iter().map(|job| job.machine.limit()).enumerate();
+            match limits.min_by_key(|(_, limit)| Reverse(*limit)) {
+                Some((at, _)) => return Some(waiting.jobs.remove(at)),
                 None if waiting.complete => return None,
                 None => waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             }
