@@ -2,17 +2,18 @@
 
 told_or_bound() { strikes 0 || bound_count 1; }
 
-# lying KIND: the host answers wrongly at one message of bring-up. The function may come up or not; afterwards the channel can
-# be taken away, and a next offer by an honest host comes up. Messages that get no answer cannot be answered wrongly; each lie is
-# told at four or more.
+# lying KIND [STRIDE [FIRST]]: the host answers wrongly at one message of bring-up, of the first seven each or every STRIDEth. The function may
+# come up or not; afterwards the channel can be taken away, and a next offer by an honest host comes up. Messages that get no answer
+# cannot be answered wrongly; each lie is told at four of the seven or more.
 lying() {
+	stride=${2:-1}
 	start $1 buses=1
 	do_host rescind 0
 	do_host go
 	count=0
 	for lie in "truncate 2" garbage duplicate unknown "extend 8" "status 0xC0000001" id "gone 0"; do
 		told=0
-		for step in 1 2 3 4 5 6 7; do
+		for step in $(seq ${3:-1} $stride 7); do
 			do_host fault 0 step:$step $lie
 			mark_faults 0
 			do_host offer 0
@@ -25,7 +26,7 @@ lying() {
 			do_host rescind 0
 			await 30 no_device || bad "$lie at step $step: the bus does not go"
 		done
-		[ $told -ge 4 ] || bad "$lie was told at $told messages"
+		[ $((told * stride)) -ge 4 ] || bad "$lie was told at $told messages"
 		count=$((count + told))
 	done
 	do_host offer 0

@@ -33,28 +33,31 @@ const LANES: &[(u64, &str)] = &[
     (1, "held_unbind"),
     (1, "held_unload"),
     (2, "block_listener"),
+    (1, "lying ours 7 4"),
+    (2, "silent_unload ours 2"),
     (1, "storm ours 6000 1"),
 ];
 /// As many foul packets as on the stock kernels.
 const STORM: &[(u64, &str)] = &[(1, "storm ours 20000 1")];
 
-/// Sleep as far as the last level of pm_test, which has all others on its way, and with an image of the memory and a host that
-/// does not make an interrupt again; resets, and a kernel after a kernel.
+/// Sleep as far as the last level of pm_test, which has all others on its way; resets, and a kernel after a kernel.
 const POWER: &[(u64, &str)] = &[
     (1, "pm_test ours core 1"),
-    (1, "lost_interrupt ours"),
     (1, "reset ours flr buses=1 1 1"),
     (1, "d3hot ours buses=1,device=soft 1"),
     (1, "kdump ours bound 1"),
 ];
-/// Sleep as far as the other levels, and with an image where nothing goes wrong.
+/// Sleep as far as the other levels, and with an image: where nothing goes wrong, and with a host that does not make an interrupt again.
 const LEVELS: &[(u64, &str)] = &[
     (1, "pm_test ours freezer 1"),
     (1, "pm_test ours devices 1"),
     (1, "pm_test ours platform 1"),
     (1, "pm_test ours processors 1"),
     (1, "freeze_thaw ours 1"),
+    (1, "lost_interrupt ours"),
 ];
+/// A host that answers wrongly at more messages, and one that does not answer for an eject.
+const LIES: &[(u64, &str)] = &[(1, "lying ours 3"), (2, "silent_eject ours 2")];
 
 /// FAILSLAB counts allocations without a lock: these run on one processor. Every allocation within eight frames of our code, each
 /// some seconds, in as many boots as keep to [`LIMIT`]; and a slice of them.
@@ -73,6 +76,7 @@ pub fn boots(more: bool) -> Vec<(u32, Boot)> {
     if more {
         boots.push((4, boot("levels of sleep", LEVELS)));
         boots.push((4, boot("hostile", STORM)));
+        boots.push((4, boot("lies and silence", LIES)));
         boots.extend(FAILING.map(|(name, lines)| (1, boot(name, lines))));
         boots.push((1, boot("allocations that fail in load and removal", FAILING_ENDS)));
         boots.iter_mut().for_each(|(_, boot)| boot.arguments = SCAN_EACH);
